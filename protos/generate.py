@@ -6,6 +6,7 @@
 """
 
 import filecmp
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ INCLUDES = [str(PROTOS), str(Path(protoc.__file__).parent / "_proto"), str(distr
 
 def main(arguments: list[str]) -> int:
     """Runs the asked-for step; the exit code is 0 where everything matches."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # protoc finds its plugins there
     with tempfile.TemporaryDirectory() as name:
         build = Path(name)
         validate = write_validate(build)

@@ -1,0 +1,1 @@
+"""Verbund, the interoperability mesh for public administration."""

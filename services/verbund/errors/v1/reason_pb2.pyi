@@ -234,6 +234,7 @@ class Advice(_message.Message):
     RETRY_CAN_HELP_FIELD_NUMBER: _builtins.int
     FIXER_FIELD_NUMBER: _builtins.int
     REMEDY_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     code: _builtins.int
     """The gRPC status code of the refusal, a value of `google.rpc.Code`. Over HTTP it is mapped as `google/rpc/code.proto` says."""
     retry_can_help: _builtins.bool
@@ -242,6 +243,8 @@ class Advice(_message.Message):
     """Who can remove the cause."""
     remedy: _builtins.str
     """What that person does, in one sentence."""
+    message: _builtins.str
+    """What happened, in one constant sentence: the message of the status. What varies is in the metadata."""
     def __init__(
         self,
         *,
@@ -249,10 +252,11 @@ class Advice(_message.Message):
         retry_can_help: _builtins.bool = ...,
         fixer: Global___Fixer.ValueType = ...,
         remedy: _builtins.str = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "fixer", b"fixer", "remedy", b"remedy", "retry_can_help", b"retry_can_help"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "fixer", b"fixer", "message", b"message", "remedy", b"remedy", "retry_can_help", b"retry_can_help"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,44 @@
+"""What the mesh serves: the services of each area with their rules, and the HTTP routes."""
+
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.rpc import error_details_pb2, status_pb2
+
+from verbund.errors.v1 import reason_pb2
+from verbund.identity.routes import ROUTES as IDENTITY_ROUTES
+from verbund.identity.v1 import organisation_service_pb2, system_service_pb2
+from verbund.policy.table import HttpRoute, RuleTable, rules_of
+from verbund.registry.v1 import change_service_pb2, project_service_pb2, strategy_service_pb2
+
+FILES: dict[str, tuple[FileDescriptor, ...]] = {
+    "identity": (organisation_service_pb2.DESCRIPTOR, system_service_pb2.DESCRIPTOR),
+    "registry": (strategy_service_pb2.DESCRIPTOR, project_service_pb2.DESCRIPTOR, change_service_pb2.DESCRIPTOR),
+}
+AREAS: dict[str, tuple[ServiceDescriptor, ...]] = {
+    area: tuple(service for file in files for service in file.services_by_name.values()) for area, files in FILES.items()
+}
+HTTP_ROUTES: tuple[HttpRoute, ...] = (*IDENTITY_ROUTES,)
+
+
+def rules(*areas: str) -> RuleTable:
+    """The rules of the named areas' methods, of all areas where none is named; raises PolicyError where a method has none."""
+    return rules_of(service for area in areas or AREAS for service in AREAS[area])
+
+
+def descriptor_set() -> FileDescriptorSet:
+    """Every proto that the mesh speaks, imports first: the services', and those of the details in refusals."""
+    found = FileDescriptorSet()
+    seen: set[str] = set()
+    for file in (*(file for files in FILES.values() for file in files), status_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR, reason_pb2.DESCRIPTOR):
+        add(found, file, seen)
+    return found
+
+
+def add(found: FileDescriptorSet, file: FileDescriptor, seen: set[str]) -> None:
+    """Adds a file after those it imports. Recursion is bounded by the depth of imports."""
+    if file.name in seen:
+        return
+    seen.add(file.name)
+    for imported in file.dependencies:
+        add(found, imported, seen)
+    file.CopyToProto(found.file.add())

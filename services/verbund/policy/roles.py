@@ -1,0 +1,37 @@
+"""Which permissions each role holds. Gateway and services use this one table; tokens carry roles only."""
+
+READ = frozenset({"registry.strategies.read", "registry.projects.read", "registry.changes.read", "identity.organisations.read"})
+WRITE = frozenset(
+    f"registry.{resource}.{verb}" for resource in ("strategies", "projects") for verb in ("create", "update", "delete")
+)
+ADMINISTER = frozenset(
+    {
+        "identity.organisations.update",
+        "identity.systems.create",
+        "identity.systems.read",
+        "identity.systems.update",
+        "identity.systems.suspend",
+    }
+)
+OPERATE = frozenset({"identity.organisations.create", "identity.organisations.suspend"})
+
+PERMISSIONS_OF: dict[str, frozenset[str]] = {
+    "viewer": READ,
+    "auditor": READ | {"identity.systems.read"},
+    "dpo": READ | {"identity.systems.read"},
+    "caseworker": READ | WRITE,
+    "approver": READ | WRITE,
+    "system": READ | WRITE,
+    "admin": READ | WRITE | ADMINISTER,
+    "operator": READ | ADMINISTER | OPERATE,
+}
+
+
+def permissions_of(roles: frozenset[str]) -> frozenset[str]:
+    """Everything that any of the roles may do; an unknown role may nothing."""
+    return frozenset().union(*(PERMISSIONS_OF.get(role, frozenset()) for role in roles))
+
+
+def roles_holding(permission: str) -> frozenset[str]:
+    """The roles that hold a permission; empty where none does."""
+    return frozenset(role for role, held in PERMISSIONS_OF.items() if permission in held)

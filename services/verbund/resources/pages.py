@@ -1,0 +1,47 @@
+"""Page tokens (AIP-158): opaque, and bound to the arguments of the list that made them."""
+
+import base64
+import binascii
+import hashlib
+import json
+
+from google.protobuf.message import Message
+
+from verbund.serving.refusals import Invalid, Violation
+
+POSITION_PARTS_MAX = 8
+
+
+def size(requested: int, *, default: int = 50, maximum: int = 1000) -> int:
+    """How many entries a page has: what was asked for, within bounds."""
+    return min(requested or default, maximum)
+
+
+def arguments_of(request: Message, *organisation: str) -> bytes:
+    """A digest of everything that must stay the same from page to page: the request without its page, and who asks."""
+    kept = type(request)()
+    kept.CopyFrom(request)
+    for field in ("page_token", "page_size"):
+        kept.ClearField(field)
+    body = kept.SerializeToString(deterministic=True)
+    return hashlib.sha256("\n".join([kept.DESCRIPTOR.full_name, *organisation, ""]).encode() + body).digest()[:12]
+
+
+def encode(arguments: bytes, *position: str | int) -> str:
+    """The token of the page that follows `position`."""
+    text = json.dumps([base64.b64encode(arguments).decode(), *position], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(token: str, arguments: bytes, *kinds: type[str] | type[int]) -> list[str | int] | None:
+    """The position a token names, None for the first page; raises Invalid where the token is not one of these arguments."""
+    if not token:
+        return None
+    try:
+        parts = json.loads(base64.urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4)))
+        fits = isinstance(parts, list) and len(parts) == len(kinds) + 1 and base64.b64decode(parts[0]) == arguments
+    except (ValueError, binascii.Error, TypeError, RecursionError):
+        fits = False
+    if not fits or any(type(part) is not kind for part, kind in zip(parts[1:], kinds, strict=True)):
+        raise Invalid(Violation("page_token", "is not a token of a page of this list with these arguments"), reason="CURSOR_INVALID")
+    return list(parts[1:])

@@ -1,0 +1,62 @@
+"""One call: who makes it, under which rule, until when. It is made once, by the authentication interceptor, and handed down explicitly."""
+
+import time
+from dataclasses import dataclass, field
+
+from verbund.policy.table import Rule
+from verbund.policy.v1 import policy_pb2
+from verbund.resources.names import NOBODY, OrganisationName, SystemName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who calls, as the token says. Times are Unix seconds."""
+
+    subject: str
+    organisation: OrganisationName
+    system: SystemName | None = None
+    roles: frozenset[str] = frozenset()
+    assurance: int = policy_pb2.ASSURANCE_LOW
+    token_id: str = ""
+    issued_at: int = 0
+    expires_at: int = 0
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the caller runs the mesh."""
+        return "operator" in self.roles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call. `deadline` is in seconds of `time.monotonic()`; `request_digest` is the SHA-256 of the request without its `request_id`."""
+
+    principal: Principal
+    rule: Rule
+    method: str
+    deadline: float
+    request_id: str = ""
+    request_digest: bytes = field(default=b"", repr=False)
+    trace_id: str = ""
+
+    @property
+    def organisation(self) -> OrganisationName:
+        """The caller's organisation."""
+        return self.principal.organisation
+
+    def remaining_seconds(self) -> float:
+        """How long the call may still take; negative when it is over."""
+        return self.deadline - time.monotonic()
+
+    @classmethod
+    def internal(cls, name: str, *, organisation: OrganisationName = NOBODY, deadline_seconds: float = 30.0) -> "Call":
+        """A call that the service makes itself: a job, a command, an HTTP route acting for an organisation. `name` says which."""
+        rule = Rule(
+            name=name,
+            permission="",
+            audience=policy_pb2.AUDIENCE_SIGNED_IN,
+            least_assurance=policy_pb2.ASSURANCE_LOW,
+            rate=policy_pb2.RATE_WRITE,
+        )
+        principal = Principal(subject=name, organisation=organisation)
+        return cls(principal=principal, rule=rule, method=name, deadline=time.monotonic() + deadline_seconds)

@@ -1,0 +1,73 @@
+"""Refusals as `google.rpc.Status`, with the advice that `verbund/errors/v1/reason.proto` gives. The gateway uses it for its own refusals too."""
+
+from functools import cache
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2 as details
+from google.rpc.status_pb2 import Status
+
+from verbund.errors.v1 import reason_pb2 as pb
+from verbund.serving.refusals import Absent, Down, Exhausted, Exists, Invalid, Refusal, StateForbids
+
+DOMAIN = "verbund"
+VIOLATIONS_MAX = 100
+
+
+def advice_of(reason: str) -> pb.Advice:
+    """What `reason.proto` says to do about a reason, named without its prefix. Raises KeyError."""
+    value = pb.Reason.DESCRIPTOR.values_by_name[f"REASON_{reason}"]
+    advice: pb.Advice = value.GetOptions().Extensions[pb.advice]
+    return advice
+
+
+@cache
+def advised(reason: str) -> tuple[int, str, dict[str, str]]:
+    """The status code and message of a reason, and the metadata that every refusal with it has."""
+    advice = advice_of(reason)
+    return advice.code, advice.message, {
+        "retry": "true" if advice.retry_can_help else "false",
+        "fixer": pb.Fixer.Name(advice.fixer).removeprefix("FIXER_").lower(),
+        "remedy": advice.remedy,
+    }
+
+
+def status_of(refusal: Refusal, *, trace_id: str = "") -> Status:
+    """The status that a caller sees."""
+    code, message, metadata = advised(refusal.reason)
+    info = details.ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=metadata | refusal.metadata)
+    if trace_id:
+        info.metadata["traceId"] = trace_id
+    status = Status(code=code, message=message)
+    for detail in (info, *details_of(refusal)):
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def details_of(refusal: Refusal) -> list[Message]:
+    """The detail that each kind of refusal has besides ErrorInfo."""
+    match refusal:
+        case Invalid():
+            found = refusal.violations[:VIOLATIONS_MAX]
+            fields = [details.BadRequest.FieldViolation(field=v.path, description=v.description) for v in found]
+            return [details.BadRequest(field_violations=fields)]
+        case Absent() | Exists():
+            return [details.ResourceInfo(resource_type=type_of(refusal.resource), resource_name=refusal.resource)]
+        case StateForbids():
+            violation = details.PreconditionFailure.Violation(type=refusal.type, subject=refusal.resource, description=refusal.description)
+            return [details.PreconditionFailure(violations=[violation])]
+        case Exhausted() | Down():
+            delay = Duration()
+            delay.FromNanoseconds(int(refusal.retry_seconds * 1e9))
+            return [details.RetryInfo(retry_delay=delay)]
+    return []
+
+
+def type_of(resource: str) -> str:
+    """The type of a resource by its name: `organisations/x/systems/y` is a `verbund/System`."""
+    collections = {"organisations": "Organisation", "systems": "System", "strategies": "Strategy", "measures": "Measure", "projects": "Project"}
+    parts = resource.split("/")
+    return f"verbund/{collections.get(parts[-2], 'Resource')}" if len(parts) > 1 else "verbund/Resource"
