@@ -1,0 +1,159 @@
+"""What the doors hand out: `Rows` to read, `Transaction` to write, both on behalf of one caller."""
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+from google.protobuf.message import Message
+from opentelemetry import trace
+from psycopg import sql
+
+from verbund.evidence.leaf import Leaf
+from verbund.serving.call import Call
+from verbund.serving.refusals import Answered, Invalid, Violation
+
+Connection = psycopg.Connection[dict[str, Any]]
+Cursor = psycopg.Cursor[dict[str, Any]]
+Answer = TypeVar("Answer", bound=Message)
+
+# Local to the transaction, so a pooled connection never carries one caller's organisation to the next.
+SET_CALLER = (
+    "SELECT set_config('verbund.organisation', %s, true), set_config('verbund.operator', %s, true),"
+    " set_config('statement_timeout', %s, true)"
+)
+# Waits for a transaction that holds the same key, then finds its answer.
+CLAIM_REQUEST = """
+    INSERT INTO {schema}.idempotency (organisation, caller, method, request_id, request_digest)
+    VALUES (%(organisation)s, %(caller)s, %(method)s, %(request_id)s, %(request_digest)s)
+    ON CONFLICT DO NOTHING RETURNING request_id
+"""
+FIND_ANSWER = """
+    SELECT request_digest, answer FROM {schema}.idempotency
+    WHERE organisation = %(organisation)s AND caller = %(caller)s AND method = %(method)s AND request_id = %(request_id)s
+"""
+STORE_ANSWER = """
+    UPDATE {schema}.idempotency SET answer = %(answer)s
+    WHERE organisation = %(organisation)s AND caller = %(caller)s AND method = %(method)s AND request_id = %(request_id)s
+"""
+INTEND = "SELECT evidence.intend(%(leaf)s, %(salt)s, %(trace_id)s)"
+NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
+
+
+class Rows:
+    """Reads on behalf of one caller; each statement is one implicit transaction and one round trip."""
+
+    def __init__(self, connection: Connection, call: Call, tracer: trace.Tracer) -> None:
+        self._connection = connection
+        self._call = call
+        self._tracer = tracer
+
+    def one(self, statement: LiteralString, **parameters: Any) -> dict[str, Any] | None:
+        """The first row, or None."""
+        return self._run(statement, parameters).fetchone()
+
+    def all(self, statement: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
+        """Every row; the statement bounds how many."""
+        return self._run(statement, parameters).fetchall()
+
+    def _run(self, statement: LiteralString, parameters: dict[str, Any]) -> Cursor:
+        """Names the caller and runs the statement in one pipeline; its rows are fetched after the pipeline closed."""
+        with spanned(self._tracer, statement), self._connection.pipeline():
+            self._connection.execute(SET_CALLER, caller_of(self._call))
+            return self._connection.execute(statement, parameters)
+
+
+class Transaction(Rows):
+    """Reads and writes that commit together, with the answer under the caller's `request_id` and the evidence intents."""
+
+    def __init__(self, connection: Connection, call: Call, tracer: trace.Tracer, *, schema: str) -> None:
+        super().__init__(connection, call, tracer)
+        self._schema = sql.Identifier(schema)
+        self._answer: bytes | None = None
+
+    def execute(self, statement: LiteralString, **parameters: Any) -> int:
+        """Runs a statement and tells how many rows it touched."""
+        return self._run(statement, parameters).rowcount
+
+    def answer(self, message: Answer) -> Answer:
+        """Keeps `message` as the answer to this request for 48 hours, and hands it back."""
+        self._answer = message.SerializeToString(deterministic=True)
+        return message
+
+    def intend(self, kind: str, subject: str, digest: bytes, parties: Sequence[str]) -> None:
+        """Commits, with this transaction, that a leaf of the evidence log is owed: see `evidence/v1/leaf.proto`."""
+        salt = secrets.token_bytes(16)
+        leaf = Leaf.of(kind, subject, digest, parties, salt=salt, time=datetime.now(UTC))
+        self.one(INTEND, leaf=leaf.canonical(), salt=salt, trace_id=self._call.trace_id)
+
+    def notify(self, channel: str, payload: str = "") -> None:
+        """Wakes those who listen on `channel`, when the transaction commits."""
+        self.one(NOTIFY, channel=channel, payload=payload)
+
+    def begin(self) -> None:
+        """Opens the transaction, names the caller and claims the `request_id`, in one round trip; raises Answered."""
+        claimed: Cursor | None = None
+        with self._connection.pipeline():
+            self._connection.execute("BEGIN")
+            self._connection.execute(SET_CALLER, caller_of(self._call))
+            if self._call.request_id:
+                claimed = self._connection.execute(sql.SQL(CLAIM_REQUEST).format(schema=self._schema), self._key())
+        if claimed is not None and claimed.fetchone() is None:
+            self._raise_answered()
+
+    def commit(self) -> None:
+        """Stores the answer and commits, in one round trip."""
+        with spanned(self._tracer, "COMMIT"), self._connection.pipeline():
+            if self._call.request_id and self._answer is not None:
+                store = sql.SQL(STORE_ANSWER).format(schema=self._schema)
+                self._connection.execute(store, self._key() | {"answer": self._answer})
+            self._connection.execute("COMMIT")
+
+    def _run(self, statement: LiteralString, parameters: dict[str, Any]) -> Cursor:
+        with spanned(self._tracer, statement):
+            return self._connection.execute(statement, parameters)
+
+    def _raise_answered(self) -> None:
+        """The request was made before: gives the same answer to the same request, and refuses another one."""
+        find = sql.SQL(FIND_ANSWER).format(schema=self._schema)
+        found = self._connection.execute(find, self._key()).fetchone()
+        if found is None or found["answer"] is None or bytes(found["request_digest"]) != self._call.request_digest:
+            reused = Violation("request_id", "was used for another request")
+            raise Invalid(reused, reason="REQUEST_ID_REUSED")
+        raise Answered(bytes(found["answer"]))
+
+    def _key(self) -> dict[str, Any]:
+        """What a repetition is recognised by."""
+        return {
+            "organisation": self._call.organisation,
+            "caller": self._call.principal.subject,
+            "method": self._call.method,
+            "request_id": self._call.request_id,
+            "request_digest": self._call.request_digest,
+        }
+
+
+def caller_of(call: Call) -> tuple[str, str, str]:
+    """The parameters of SET_CALLER. A deadline that has passed leaves one millisecond: zero would mean none."""
+    milliseconds = max(1, int(call.remaining_seconds() * 1000))
+    return call.organisation, "true" if call.principal.is_operator else "false", str(milliseconds)
+
+
+@contextlib.contextmanager
+def spanned(tracer: trace.Tracer, statement: str) -> Iterator[None]:
+    """A span of one statement where the call is traced. Its text has no values: they are parameters."""
+    if not trace.get_current_span().is_recording():
+        yield
+        return
+    operation = statement.split(None, 1)[0].upper()
+    attributes = {
+        "db.system.name": "postgresql",
+        "db.operation.name": operation,
+        "db.query.text": " ".join(statement.split()),
+    }
+    with tracer.start_as_current_span(
+        f"postgresql {operation}", kind=trace.SpanKind.CLIENT, attributes=attributes, record_exception=False
+    ):
+        yield
