@@ -103,7 +103,9 @@ def prepare(connection: psycopg.Connection[Any], area: str) -> None:
 
 
 def pending(connection: psycopg.Connection[Any], phases: tuple[str, ...]) -> Iterator[Migration]:
-    """The files that have not run yet, up to the first of another phase; raises MigrationError where a run one was changed."""
+    """The files that have not run yet, up to the first of another phase; raises MigrationError where a run one was
+    changed.
+    """
     for area in AREAS:
         done = dict(
             connection.execute("SELECT number, digest FROM public.migrations WHERE area = %s", (area,)).fetchall()

@@ -66,7 +66,9 @@ class Rows:
 
 
 class Transaction(Rows):
-    """Reads and writes that commit together, with the answer under the caller's `request_id` and the evidence intents."""
+    """Reads and writes that commit together, with the answer under the caller's `request_id` and the evidence
+    intents.
+    """
 
     def __init__(self, connection: Connection, call: Call, tracer: trace.Tracer, *, schema: str) -> None:
         super().__init__(connection, call, tracer)

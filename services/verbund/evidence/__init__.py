@@ -1,1 +1,4 @@
-"""Evidence owns proof: what happened, when, between whom. It refuses to forget or to say two things, and holds no personal data."""
+"""Evidence owns proof: what happened, when, between whom.
+
+It refuses to forget or to say two things, and holds no personal data.
+"""

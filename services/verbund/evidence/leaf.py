@@ -1,4 +1,7 @@
-"""The leaf of the evidence log, as `evidence/v1/leaf.proto` settles it. Imports neither gRPC nor the database driver."""
+"""The leaf of the evidence log, as `evidence/v1/leaf.proto` settles it.
+
+Imports neither gRPC nor the database driver.
+"""
 
 import hashlib
 import json
@@ -27,7 +30,9 @@ class Leaf:
         return cls(kind, time, salted(salt, subject), f"sha256:{digest.hex()}", hashed)
 
     def canonical(self) -> bytes:
-        """The leaf's bytes: JSON in the canonical form of RFC 8785, which for ASCII keys and no numbers but 1 is this."""
+        """The leaf's bytes: JSON in the canonical form of RFC 8785, which for ASCII keys and no numbers but 1 is
+        this.
+        """
         stated = {
             "digest": self.digest,
             "parties": list(self.parties),

@@ -1,1 +1,4 @@
-"""The mesh's policy: rules read from the protos, and the permissions that roles hold. It decides nothing about resources; services do."""
+"""The mesh's policy: rules read from the protos, and the permissions that roles hold.
+
+It decides nothing about resources; services do.
+"""

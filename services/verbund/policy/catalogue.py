@@ -15,13 +15,16 @@ FILES: dict[str, tuple[FileDescriptor, ...]] = {
     "registry": (strategy_service_pb2.DESCRIPTOR, project_service_pb2.DESCRIPTOR, change_service_pb2.DESCRIPTOR),
 }
 AREAS: dict[str, tuple[ServiceDescriptor, ...]] = {
-    area: tuple(service for file in files for service in file.services_by_name.values()) for area, files in FILES.items()
+    area: tuple(service for file in files for service in file.services_by_name.values())
+    for area, files in FILES.items()
 }
 HTTP_ROUTES: tuple[HttpRoute, ...] = (*IDENTITY_ROUTES,)
 
 
 def rules(*areas: str) -> RuleTable:
-    """The rules of the named areas' methods, of all areas where none is named; raises PolicyError where a method has none."""
+    """The rules of the named areas' methods, of all areas where none is named; raises PolicyError where a method has
+    none.
+    """
     return rules_of(service for area in areas or AREAS for service in AREAS[area])
 
 
@@ -29,7 +32,12 @@ def descriptor_set() -> FileDescriptorSet:
     """Every proto that the mesh speaks, imports first: the services', and those of the details in refusals."""
     found = FileDescriptorSet()
     seen: set[str] = set()
-    for file in (*(file for files in FILES.values() for file in files), status_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR, reason_pb2.DESCRIPTOR):
+    for file in (
+        *(file for files in FILES.values() for file in files),
+        status_pb2.DESCRIPTOR,
+        error_details_pb2.DESCRIPTOR,
+        reason_pb2.DESCRIPTOR,
+    ):
         add(found, file, seen)
     return found
 

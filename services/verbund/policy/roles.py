@@ -1,6 +1,8 @@
 """Which permissions each role holds. Gateway and services use this one table; tokens carry roles only."""
 
-READ = frozenset({"registry.strategies.read", "registry.projects.read", "registry.changes.read", "identity.organisations.read"})
+READ = frozenset(
+    {"registry.strategies.read", "registry.projects.read", "registry.changes.read", "identity.organisations.read"}
+)
 WRITE = frozenset(
     f"registry.{resource}.{verb}" for resource in ("strategies", "projects") for verb in ("create", "update", "delete")
 )

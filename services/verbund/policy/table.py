@@ -31,7 +31,9 @@ class Rule:
             raise PolicyError(f"the rule {self.name} must say its audience and its rate class")
         open_to_all = self.audience in (pb.AUDIENCE_PUBLIC, pb.AUDIENCE_SIGNED_IN)
         if open_to_all == bool(self.permission):
-            raise PolicyError(f"the rule {self.name} must name a permission exactly where its audience is MEMBER or OPERATOR")
+            raise PolicyError(
+                f"the rule {self.name} must name a permission exactly where its audience is MEMBER or OPERATOR"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

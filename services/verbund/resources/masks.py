@@ -9,7 +9,9 @@ from verbund.serving.refusals import Invalid, Violation
 
 
 def paths(mask: FieldMask, message: Message, allowed: Collection[str]) -> list[str]:
-    """The paths that an update changes: those of the mask, or where it is empty the allowed ones that are set; `*` means all of the first level."""
+    """The paths that an update changes: those of the mask, or where it is empty the allowed ones that are set; `*`
+    means all of the first level.
+    """
     if list(mask.paths) == ["*"]:
         return [path for path in allowed if "." not in path]
     if not mask.paths:
@@ -17,7 +19,12 @@ def paths(mask: FieldMask, message: Message, allowed: Collection[str]) -> list[s
         return [path for path in allowed if path in given]
     wrong = [path for path in mask.paths if path not in allowed]
     if wrong:
-        raise Invalid(*[Violation("update_mask", f"{path!r} cannot be changed; {', '.join(sorted(allowed))} can") for path in wrong])
+        raise Invalid(
+            *[
+                Violation("update_mask", f"{path!r} cannot be changed; {', '.join(sorted(allowed))} can")
+                for path in wrong
+            ]
+        )
     return list(dict.fromkeys(mask.paths))
 
 

@@ -1,4 +1,6 @@
-"""Resource names as AIP-122 has them, as distinct types: an organisation's name cannot be passed where a system's is meant."""
+"""Resource names as AIP-122 has them, as distinct types: an organisation's name cannot be passed where a system's is
+meant.
+"""
 
 from typing import NewType
 
@@ -12,7 +14,9 @@ NOBODY = OrganisationName("")
 
 
 def organisation_of(name: str) -> OrganisationName:
-    """The organisation that a name below an organisation belongs to: `organisations/x/systems/y` gives `organisations/x`. Raises ValueError."""
+    """The organisation that a name below an organisation belongs to: `organisations/x/systems/y` gives
+    `organisations/x`. Raises ValueError.
+    """
     parts = name.split("/")
     if len(parts) < 2 or parts[0] != "organisations" or not parts[1]:  # noqa: PLR2004
         raise ValueError(f"not a name below an organisation: {name!r}")

@@ -34,7 +34,9 @@ def encode(arguments: bytes, *position: str | int) -> str:
 
 
 def decode(token: str, arguments: bytes, *kinds: type[str] | type[int]) -> list[str | int] | None:
-    """The position a token names, None for the first page; raises Invalid where the token is not one of these arguments."""
+    """The position a token names, None for the first page; raises Invalid where the token is not one of these
+    arguments.
+    """
     if not token:
         return None
     try:
@@ -43,5 +45,8 @@ def decode(token: str, arguments: bytes, *kinds: type[str] | type[int]) -> list[
     except (ValueError, binascii.Error, TypeError, RecursionError):
         fits = False
     if not fits or any(type(part) is not kind for part, kind in zip(parts[1:], kinds, strict=True)):
-        raise Invalid(Violation("page_token", "is not a token of a page of this list with these arguments"), reason="CURSOR_INVALID")
+        raise Invalid(
+            Violation("page_token", "is not a token of a page of this list with these arguments"),
+            reason="CURSOR_INVALID",
+        )
     return list(parts[1:])

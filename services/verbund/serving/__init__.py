@@ -1,1 +1,4 @@
-"""How any service of the mesh is served: server, interceptors, `Call`, refusals, telemetry, watches. It knows no area."""
+"""How any service of the mesh is served: server, interceptors, `Call`, refusals, telemetry, watches.
+
+It knows no area.
+"""

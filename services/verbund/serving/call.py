@@ -1,4 +1,7 @@
-"""One call: who makes it, under which rule, until when. It is made once, by the authentication interceptor, and handed down explicitly."""
+"""One call: who makes it, under which rule, until when.
+
+It is made once, by the authentication interceptor, and handed down explicitly.
+"""
 
 import time
 from dataclasses import dataclass, field
@@ -29,7 +32,11 @@ class Principal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call. `deadline` is in seconds of `time.monotonic()`; `request_digest` is the SHA-256 of the request without its `request_id`."""
+    """One call.
+
+    `deadline` is in seconds of `time.monotonic()`; `request_digest` is the SHA-256 of the request without its
+    `request_id`.
+    """
 
     principal: Principal
     rule: Rule
@@ -50,7 +57,10 @@ class Call:
 
     @classmethod
     def internal(cls, name: str, *, organisation: OrganisationName = NOBODY, deadline_seconds: float = 30.0) -> "Call":
-        """A call that the service makes itself: a job, a command, an HTTP route acting for an organisation. `name` says which."""
+        """A call that the service makes itself: a job, a command, an HTTP route acting for an organisation.
+
+        `name` says which.
+        """
         rule = Rule(
             name=name,
             permission="",

@@ -1,4 +1,7 @@
-"""Refusals as `google.rpc.Status`, with the advice that `verbund/errors/v1/reason.proto` gives. The gateway uses it for its own refusals too."""
+"""Refusals as `google.rpc.Status`, with the advice that `verbund/errors/v1/reason.proto` gives.
+
+The gateway uses it for its own refusals too.
+"""
 
 from functools import cache
 
@@ -26,11 +29,15 @@ def advice_of(reason: str) -> pb.Advice:
 def advised(reason: str) -> tuple[int, str, dict[str, str]]:
     """The status code and message of a reason, and the metadata that every refusal with it has."""
     advice = advice_of(reason)
-    return advice.code, advice.message, {
-        "retry": "true" if advice.retry_can_help else "false",
-        "fixer": pb.Fixer.Name(advice.fixer).removeprefix("FIXER_").lower(),
-        "remedy": advice.remedy,
-    }
+    return (
+        advice.code,
+        advice.message,
+        {
+            "retry": "true" if advice.retry_can_help else "false",
+            "fixer": pb.Fixer.Name(advice.fixer).removeprefix("FIXER_").lower(),
+            "remedy": advice.remedy,
+        },
+    )
 
 
 def status_of(refusal: Refusal, *, trace_id: str = "") -> Status:
@@ -57,7 +64,9 @@ def details_of(refusal: Refusal) -> list[Message]:
         case Absent() | Exists():
             return [details.ResourceInfo(resource_type=type_of(refusal.resource), resource_name=refusal.resource)]
         case StateForbids():
-            violation = details.PreconditionFailure.Violation(type=refusal.type, subject=refusal.resource, description=refusal.description)
+            violation = details.PreconditionFailure.Violation(
+                type=refusal.type, subject=refusal.resource, description=refusal.description
+            )
             return [details.PreconditionFailure(violations=[violation])]
         case Exhausted() | Down():
             delay = Duration()
@@ -68,6 +77,12 @@ def details_of(refusal: Refusal) -> list[Message]:
 
 def type_of(resource: str) -> str:
     """The type of a resource by its name: `organisations/x/systems/y` is a `verbund/System`."""
-    collections = {"organisations": "Organisation", "systems": "System", "strategies": "Strategy", "measures": "Measure", "projects": "Project"}
+    collections = {
+        "organisations": "Organisation",
+        "systems": "System",
+        "strategies": "Strategy",
+        "measures": "Measure",
+        "projects": "Project",
+    }
     parts = resource.split("/")
     return f"verbund/{collections.get(parts[-2], 'Resource')}" if len(parts) > 1 else "verbund/Resource"

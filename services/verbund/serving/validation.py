@@ -1,0 +1,69 @@
+"""Whether the request keeps the constraints that its proto states (`buf.validate`), and what it is recognised by."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import protovalidate
+from google.protobuf.message import DecodeError, Message
+
+from verbund.serving.call import Call
+from verbund.serving.refusals import Invalid, Violation
+from verbund.serving.rpc import Behaviour, Rpc
+
+
+class Validation:
+    """Reads the request's bytes and checks them against the proto."""
+
+    def __init__(self) -> None:
+        self._validator = protovalidate.Validator()
+
+    def wrap(self, rpc: Rpc, behaviour: Behaviour) -> Behaviour:
+        """Calls `behaviour` with a valid request, and its `request_id` in the call; raises Invalid."""
+        kind = rpc.request
+        if kind is None:
+            return behaviour
+        identified = "request_id" in kind.DESCRIPTOR.fields_by_name
+
+        def validated(body: bytes, call: Call, *rest: Any) -> Any:
+            request = parse(kind, body)
+            self._check(request)
+            if identified and request.request_id:  # type: ignore[attr-defined]
+                call = identify(request, call)
+            return behaviour(request, call, *rest)
+
+        return validated
+
+    def _check(self, request: Message) -> None:
+        violations = self._validator.collect_violations(request)
+        if violations:
+            raise Invalid(*[Violation(path_of(violation.proto), violation.proto.message) for violation in violations])
+
+
+def parse(kind: type[Message], body: bytes) -> Message:
+    """The message that `body` holds; raises Invalid."""
+    try:
+        return kind.FromString(body)
+    except DecodeError as error:
+        raise Invalid("", f"is not a {kind.DESCRIPTOR.full_name}") from error
+
+
+def identify(request: Any, call: Call) -> Call:
+    """The call with the request's id, and the digest by which a repetition is told from another request."""
+    request_id = request.request_id
+    request.request_id = ""
+    digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+    request.request_id = request_id
+    return dataclasses.replace(call, request_id=request_id, request_digest=digest)
+
+
+def path_of(violation: Any) -> str:
+    """The proto path of what is wrong, `project.parties[2].title`; a constraint on a whole message is named by its
+    id.
+    """
+    if violation.field is None:
+        return str(violation.rule_id)
+    return ".".join(
+        element.field_name + ("" if element.subscript is None else f"[{element.subscript.value}]")
+        for element in violation.field.elements
+    )
