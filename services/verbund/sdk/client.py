@@ -49,8 +49,8 @@ class Client:
         key: Path,
         token_endpoint: str | None = None,
     ) -> None:
-        # Neither proxies nor CAs of the environment: a token goes to this gateway or nowhere. `retries` is of connecting:
-        # a request is never repeated here.
+        # Neither proxies nor CAs of the environment: a token goes to this gateway or nowhere.
+        # `retries` counts attempts to connect: a request is never repeated here.
         transport = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=str(ca)), retries=2, trust_env=False)
         self._endpoint_http = httpx.Client(transport=transport, timeout=TIMEOUT_SECONDS, trust_env=False)
         self.client_id = client_id

@@ -1,0 +1,92 @@
+"""`verbund trace`: the tree of one request, or the latest ones."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import click
+
+from verbund.embedded import home as homes
+from verbund.embedded.failure import Failure
+from verbund.traces import drawing
+from verbund.traces.reader import NoTraces, Reader
+from verbund.traces.tree import Tree, tree_of
+
+LOOK_SECONDS = 0.2
+WAIT_SECONDS_MAX = 60.0
+
+
+@click.command("trace")
+@click.argument("trace_id", required=False, metavar="ID")
+@click.option("--list", "listed", is_flag=True, help="List the latest traces instead.")
+@click.option("--limit", default=20, type=click.IntRange(1, 1000), show_default=True, help="How many --list shows.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--wait",
+    "wait_seconds",
+    default=0.0,
+    type=click.FloatRange(0, WAIT_SECONDS_MAX),
+    help="Wait up to this many seconds for spans that are still on their way.",
+)
+@click.option("--home", "named", type=click.Path(path_type=Path), help="The mesh's home directory; else VERBUND_HOME.")
+def trace(
+    *, trace_id: str | None, listed: bool, limit: int, as_json: bool, wait_seconds: float, named: Path | None
+) -> None:
+    """Draw the tree of the trace ID across gateway, services and SQL. The first digits of an ID are enough.
+
+    An answer's id is in its header x-trace-id, and in the metadata of every refusal.
+    """
+    if (trace_id is None) != listed:
+        raise click.UsageError("give the ID of a trace, or --list")
+    database = homes.find(homes.choose(os.environ, named)).traces
+    try:
+        with Reader(database) as reader:
+            if trace_id is None:
+                show_latest(reader, limit, as_json=as_json)
+            else:
+                show_tree(awaited(reader, trace_id.lower(), wait_seconds), as_json=as_json)
+    except NoTraces as error:
+        raise Failure(str(error), who="You", remedy="start the mesh with `verbund up`, then send a request.") from None
+    except ValueError as error:
+        raise click.UsageError(f"{trace_id} is not the id of a trace: {error}") from None
+
+
+def awaited(reader: Reader, prefix: str, wait_seconds: float) -> Tree:
+    """The tree of a trace, when it is whole and no longer grows, or the time is over. Raises Failure."""
+    end = time.monotonic() + wait_seconds
+    before = 0
+    while True:
+        trace_id = reader.complete(prefix)
+        spans = reader.trace(trace_id) if trace_id else ()
+        tree = tree_of(spans) if spans else None
+        settled = tree is not None and tree.whole and len(spans) == before
+        if settled or time.monotonic() >= end:
+            break
+        before = len(spans)
+        time.sleep(LOOK_SECONDS)
+    if tree is None:
+        raise Failure(
+            f"There is no trace {prefix}.",
+            who="You",
+            remedy="check the id with `verbund trace --list`; spans take a few seconds to arrive (--wait 10).",
+        )
+    return tree
+
+
+def show_tree(tree: Tree, *, as_json: bool) -> None:
+    """Prints one trace."""
+    if as_json:
+        print(json.dumps(drawing.document(tree), ensure_ascii=False, indent=2))
+    else:
+        print(*drawing.lines(tree), sep="\n")
+
+
+def show_latest(reader: Reader, limit: int, *, as_json: bool) -> None:
+    """Prints the latest traces, and what the store did not keep."""
+    summaries = reader.latest(limit)
+    counts = reader.counts()
+    if as_json:
+        print(json.dumps(drawing.listing(summaries, counts), ensure_ascii=False, indent=2))
+    else:
+        print(*drawing.table(summaries, counts), sep="\n")
