@@ -72,8 +72,8 @@ def migrate(
         for area in AREAS:
             prepare(connection, area)
         connection.execute(
-            "CREATE TABLE IF NOT EXISTS public.migrations (area text, number int, name text NOT NULL, digest text NOT NULL,"
-            " run_time timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (area, number))"
+            "CREATE TABLE IF NOT EXISTS public.migrations (area text, number int, name text NOT NULL,"
+            " digest text NOT NULL, run_time timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (area, number))"
         )
         connection.execute("REVOKE ALL ON public.migrations FROM PUBLIC")
         count = 0

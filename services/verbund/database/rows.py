@@ -32,11 +32,13 @@ CLAIM_REQUEST = """
 """
 FIND_ANSWER = """
     SELECT request_digest, answer FROM {schema}.idempotency
-    WHERE organisation = %(organisation)s AND caller = %(caller)s AND method = %(method)s AND request_id = %(request_id)s
+    WHERE organisation = %(organisation)s AND caller = %(caller)s AND method = %(method)s
+    AND request_id = %(request_id)s
 """
 STORE_ANSWER = """
     UPDATE {schema}.idempotency SET answer = %(answer)s
-    WHERE organisation = %(organisation)s AND caller = %(caller)s AND method = %(method)s AND request_id = %(request_id)s
+    WHERE organisation = %(organisation)s AND caller = %(caller)s AND method = %(method)s
+    AND request_id = %(request_id)s
 """
 INTEND = "SELECT evidence.intend(%(leaf)s, %(salt)s, %(trace_id)s)"
 NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"

@@ -14,7 +14,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What happened, when, to which digest, between which parties; the parties and the subject only as salted hashes."""
+    """What happened, when, to which digest, between which parties; names only as salted hashes."""
 
     kind: str
     time: datetime

@@ -26,9 +26,7 @@ class Answered(Exception):  # noqa: N818 - it is news, not an error
 
 
 class Refusal(Exception):  # noqa: N818 - the mesh's word for every error that a caller may see
-    """A call refused for a reason of `verbund.errors.v1.Reason`, named without its prefix; the metadata goes to the
-    caller.
-    """
+    """A call refused for a reason of `verbund.errors.v1.Reason`, named without its prefix; callers see the metadata."""
 
     def __init__(self, reason: str, **metadata: str) -> None:
         super().__init__(reason)

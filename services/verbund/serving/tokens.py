@@ -1,5 +1,6 @@
-"""Verifies tokens of the mesh: at+jwt (RFC 9068), ES256, by the keys that identity publishes. Nobody needs identity to be up.
+"""Verifies tokens of the mesh: at+jwt (RFC 9068), ES256, by the keys that identity publishes.
 
+Nobody needs identity to be up.
 A verified token is remembered until it expires, a key is withdrawn or it is revoked, so that a call costs a look-up.
 """
 
@@ -22,7 +23,7 @@ from verbund.serving.call import Principal
 from verbund.serving.refusals import Unauthenticated
 
 ALGORITHM = "ES256"
-CHECK_SECONDS = 0.2  # a file is looked at no more often than this
+CHECK_SECONDS = 0.2  # the files are looked at no more often than this
 CACHE_ENTRIES_MAX = 10_000
 TOKEN_BYTES_MAX = 8 * 1024
 CLOCK_SKEW_SECONDS = 5
@@ -41,15 +42,11 @@ class WatchedFile:
         self._path = path
         self._read = read
         self._seen: tuple[int, int, int] | None = None
-        self._next_look = 0.0
         self.current = empty
         self.version = 0
 
-    def refresh(self, now: float) -> None:
+    def refresh(self) -> None:
         """Reads the file again where it was replaced. What cannot be read leaves the last good content."""
-        if now < self._next_look:
-            return
-        self._next_look = now + CHECK_SECONDS
         try:
             state = self._path.stat()
             seen = (state.st_ino, state.st_mtime_ns, state.st_size)
@@ -103,6 +100,7 @@ class TokenVerifier:
         self._revocations = WatchedFile(revocations_file, Revocations.read, Revocations({}))
         self._cache: dict[bytes, Principal] = {}
         self._cached_keys_version = 0
+        self._next_look = 0.0
         self._lock = threading.Lock()
 
     def ready(self) -> bool:
@@ -133,12 +131,12 @@ class TokenVerifier:
     def _refresh(self) -> None:
         """Takes new keys and revocations in; a withdrawn key takes the tokens it signed with it."""
         now = time.monotonic()
-        if now < self._keys._next_look and now < self._revocations._next_look:  # noqa: SLF001 - the common case,
-        without a lock
+        if now < self._next_look:  # the common case, without a lock
             return
         with self._lock:
-            self._keys.refresh(now)
-            self._revocations.refresh(now)
+            self._keys.refresh()
+            self._revocations.refresh()
+            self._next_look = now + CHECK_SECONDS
             if self._keys.version != self._cached_keys_version:
                 self._cached_keys_version = self._keys.version
                 self._cache.clear()

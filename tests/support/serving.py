@@ -1,0 +1,42 @@
+"""A real gRPC server of an area on a Unix socket, in the test's own process."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+from verbund.serving.area import Area
+from verbund.serving.settings import ServingSettings
+from verbund.serving.tokens import TokenVerifier
+from verbund.serving.worker import Worker, verifier_of
+
+from tests.support.tokens import ISSUER, Issuer
+
+
+@contextmanager
+def served(
+    build: Callable[[TokenVerifier], Area], issuer: Issuer, *, number: int = 0, **settings: object
+) -> Iterator[grpc.Channel]:
+    """A channel to a worker of the area that `build` makes, stopped afterwards."""
+    with tempfile.TemporaryDirectory(prefix="verbund-s-", dir="/tmp") as directory:
+        stated = ServingSettings(
+            issuer=ISSUER,
+            jwks_file=issuer.jwks_file,
+            revocations_file=issuer.revocations_file,
+            socket_dir=Path(directory),
+            **settings,  # type: ignore[arg-type]
+        )
+        verifier = verifier_of(stated)
+        area = build(verifier)
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        with (
+            grpc.insecure_channel(f"unix:{directory}/{area.name}-{number}.grpc.sock", options=options) as channel,
+            Worker(area, stated, verifier, number),
+        ):
+            yield channel
+
+
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    """The metadata that a token is sent with."""
+    return (("authorization", f"Bearer {token}"),)
