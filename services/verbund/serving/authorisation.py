@@ -9,7 +9,9 @@ from verbund.serving.call import Call, Principal
 from verbund.serving.refusals import Forbidden
 from verbund.serving.rpc import Behaviour, Rpc
 
-LEVELS: dict[int, str] = {number: name.removeprefix("ASSURANCE_").lower() for name, number in policy_pb2.Assurance.items()}
+LEVELS: dict[int, str] = {
+    number: name.removeprefix("ASSURANCE_").lower() for name, number in policy_pb2.Assurance.items()
+}
 
 
 class Authorisation:

@@ -4,7 +4,7 @@ Names follow the stable conventions for RPC. Payload, personal data and token ne
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -58,27 +58,26 @@ class Telemetry:
                 finish(rpc, span, code_of(context, failed=True), started)
                 raise
             if rpc.watching:
-                finish_with(rest[0], lambda: finish(rpc, span, code_of(context, failed=False), started))
+                stream: Stream = rest[0]
+                stream.on_close(lambda: finish(rpc, span, code_of(context, ended=stream.ended), started))
             else:
-                finish(rpc, span, code_of(context, failed=False), started)
+                finish(rpc, span, code_of(context), started)
             return answer
 
         return observed
 
 
-def finish_with(stream: Stream, finished: Callable[[], None]) -> None:
-    """Calls `finished` when the stream has ended."""
-    stream.on_close(finished)
+def code_of(context: grpc.ServicerContext, *, failed: bool = False, ended: bool = False) -> grpc.StatusCode:
+    """The status that the caller sees, also where it went away or its deadline passed.
 
-
-def code_of(context: grpc.ServicerContext, *, failed: bool) -> grpc.StatusCode:
-    """The status that the caller sees, also where it went away or its deadline passed."""
+    `failed`: the behaviour raised; `ended`: the service ended the stream.
+    """
     code: Any = context.code()  # type: ignore[attr-defined]
     if code is not None:
         return code if isinstance(code, grpc.StatusCode) else CODES[code]
     if failed:
         return grpc.StatusCode.UNKNOWN
-    if context.is_active():
+    if ended or context.is_active():
         return grpc.StatusCode.OK
     remaining = context.time_remaining()
     return grpc.StatusCode.DEADLINE_EXCEEDED if remaining is not None and remaining <= 0 else grpc.StatusCode.CANCELLED

@@ -47,6 +47,7 @@ class Stream:
     def __init__(self, context: grpc.ServicerContext, send: Callable[[bytes | None], None]) -> None:
         self._context = context
         self._send = send
+        self.ended = False  # by the service, not by the reader
 
     @property
     def active(self) -> bool:
@@ -70,6 +71,7 @@ class Stream:
             self._context.set_code(status.code)
             self._context.set_details(status.details)
             self._context.set_trailing_metadata(status.trailing_metadata)
+        self.ended = True
         self._send(None)
 
     def cut(self) -> None:
@@ -97,6 +99,11 @@ class Watch:
     def active(self) -> bool:
         """Whether more may be offered."""
         return not self._ended and self._stream.active
+
+    @property
+    def waiting(self) -> int:
+        """How many messages its reader has not taken yet."""
+        return len(self._queue)
 
     def offer(self, message: Message | bytes) -> None:
         """Queues a message. A reader who is too far behind is refused: it resumes from the last token it has."""
@@ -187,9 +194,10 @@ class Watches:
         self._sweeper = threading.Thread(target=self._sweep, name="watch-sweeper", daemon=True)
         self._sweeper.start()
 
-    def open(self, call: Call, stream: Stream) -> Watch:
-        """A new watch; raises Exhausted where there are too many."""
+    def open(self, call: Call, stream: Stream, *, position: Any = None) -> Watch:
+        """A new watch, which may end at once; raises Exhausted where there are too many."""
         watch = Watch(call, stream, self._pool)
+        watch.position = position
         subject = call.principal.subject
         with self._lock:
             if len(self._open) >= self._total_max or self._stopping.is_set():
