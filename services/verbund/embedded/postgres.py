@@ -1,0 +1,119 @@
+"""PostgreSQL below the home: one cluster, reachable by a Unix socket only, its roles bound to the service user."""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from verbund.embedded.children import PR_SET_PDEATHSIG, execute
+from verbund.embedded.home import Home
+
+DATABASE = "verbund"
+ADMINISTRATOR = "postgres"
+
+CONFIGURATION = """\
+# Written by `verbund up` at every start. Put settings of your own into ../postgresql.local.conf.
+listen_addresses = ''
+unix_socket_directories = '{run}'
+unix_socket_permissions = 0700
+max_connections = 120
+shared_buffers = 64MB
+timezone = 'UTC'
+jit = off
+# Processes that nothing here uses.
+max_logical_replication_workers = 0
+io_method = sync
+# Nothing that a client sent stands in the log: no statement, no value, no key of a violated constraint.
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %q%u '
+log_min_error_statement = panic
+log_error_verbosity = terse
+log_parameter_max_length_on_error = 0
+log_checkpoints = off
+idle_in_transaction_session_timeout = 60s
+include_if_exists = '../postgresql.local.conf'
+"""
+
+# Who reaches the socket is who the kernel says they are; the map lets that user and root be every role.
+HOST_BASED_ACCESS = "local all all peer map=verbund\n"
+PEERS = 'verbund "{user}" all\nverbund root all\n'
+
+INITDB = ("--username=postgres", "--auth=peer", "--encoding=UTF8", "--no-instructions", "--no-locale")
+LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+
+
+def dsn(home: Home, *, user: str | None = None) -> str:
+    """The connection string of the mesh's database; each service adds its role."""
+    role = f"&user={user}" if user else ""
+    return f"postgresql:///{DATABASE}?host={quote(str(home.run), safe='/')}{role}"
+
+
+def run(home: Home, binaries: Path) -> None:
+    """Makes the cluster where there is none, configures it, and becomes the server."""
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+    if not home.postgres.exists():
+        make_cluster(home, binaries, environment)
+    write_configuration(home)
+    execute(binaries / "postgres", ["-D", str(home.postgres)], environment)
+
+
+def make_cluster(home: Home, binaries: Path, environment: dict[str, str]) -> None:
+    """A new cluster with an empty database: beside its place first, so that a half-made one never counts."""
+    fresh = home.postgres.with_name("postgres.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    call([str(binaries / "initdb"), "-D", str(fresh), *INITDB, *LOCALE], environment)
+    single = [str(binaries / "postgres"), "--single", "-D", str(fresh), "template1"]
+    call(single, environment, statements=f"CREATE DATABASE {DATABASE}\n")
+    fresh.rename(home.postgres)
+
+
+def call(command: list[str], environment: dict[str, str], statements: str = "") -> None:
+    """Runs one of PostgreSQL's programs to its end, which comes at once if this process dies."""
+    prctl = ctypes.CDLL(None).prctl
+    subprocess.run(
+        command,
+        input=statements.encode(),
+        env=environment,
+        preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0),  # noqa: PLW1509 - no threads here
+        check=True,
+    )
+
+
+def write_configuration(home: Home) -> None:
+    """Writes the three files that PostgreSQL reads; the user's own settings stand in postgresql.local.conf."""
+    (home.postgres / "postgresql.conf").write_text(CONFIGURATION.format(run=home.run))
+    (home.postgres / "pg_hba.conf").write_text(HOST_BASED_ACCESS)
+    (home.postgres / "pg_ident.conf").write_text(PEERS.format(user=home.user.name))
+
+
+def answers(home: Home) -> bool:
+    """Whether the server takes a query."""
+    try:
+        with psycopg.connect(dsn(home, user=ADMINISTRATOR), connect_timeout=2) as connection:
+            connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def postmaster(home: Home) -> int | None:
+    """The pid of a server that still runs on the home's cluster; forgets a pid that is another process's by now.
+
+    PostgreSQL refuses to start where the recorded pid lives, and after a crash that may be one of our own workers.
+    """
+    record = home.postgres / "postmaster.pid"
+    try:
+        pid = int(record.read_text().split("\n", 1)[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        record.unlink(missing_ok=True)
+        return None
+    if os.fsencode(home.postgres) in command.split(b"\0"):
+        return pid
+    record.unlink(missing_ok=True)
+    return None
