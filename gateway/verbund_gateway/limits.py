@@ -1,0 +1,67 @@
+"""How often a caller may call, by the rule's rate class."""
+
+from verbund.policy.table import Rule
+from verbund.policy.v1 import policy_pb2 as pb
+from verbund_gateway import jwt
+from verbund_gateway.extension import METADATA, Config, extension, seconds
+from verbund_gateway.settings import GatewaySettings
+
+FILTER = "envoy.filters.http.local_ratelimit"
+CLASS, CALLER, ADDRESS = "class", "caller", "masked_remote_address"
+
+
+def limiter(settings: GatewaySettings) -> Config:
+    """The filter: one bucket for each caller and class, filled evenly over the window."""
+    classes = {
+        pb.RATE_READ: settings.rate_read,
+        pb.RATE_WRITE: settings.rate_write,
+        pb.RATE_BULK: settings.rate_bulk,
+        pb.RATE_AUTHENTICATE: settings.rate_authenticate,
+    }
+    always = {"default_value": {"numerator": 100}}
+    return extension(
+        FILTER,
+        "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        stat_prefix="edge",
+        filter_enabled=always,
+        filter_enforced=always,
+        descriptors=[
+            descriptor(settings, rate, calls, caller) for rate, calls in classes.items() for caller in (CALLER, ADDRESS)
+        ],
+        rate_limits=counted(),
+        max_dynamic_descriptors=settings.rate_callers_max,
+        always_consume_default_token_bucket=False,
+        rate_limited_as_resource_exhausted=True,
+    )
+
+
+def descriptor(settings: GatewaySettings, rate: int, calls: int, caller: str) -> Config:
+    """The allowance of a class. The caller's entry has no value: every value gets a bucket of its own."""
+    return {
+        "entries": [{"key": CLASS, "value": pb.Rate.Name(rate)}, {"key": caller}],
+        "token_bucket": {"max_tokens": calls, "tokens_per_fill": calls, "fill_interval": seconds(settings.rate_window_seconds)},
+    }
+
+
+def counted() -> list[Config]:
+    """What a call is counted as. Which of the two applies is said by the route's metadata: by the token's subject where the route asks for a
+    token, otherwise by the client's address.
+    """
+    subject = {"key": jwt.FILTER, "path": [{"key": jwt.CLAIMS}, {"key": "sub"}]}
+    return [
+        {"actions": [of_route(CALLER), {"metadata": {"descriptor_key": CALLER, "metadata_key": subject, "source": "DYNAMIC"}}]},
+        # Whoever has one IPv6 address has the 2^64 of its network.
+        {"actions": [of_route(ADDRESS), {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}]},
+    ]
+
+
+def of_route(counts: str) -> Config:
+    """The rate class, of routes that count this."""
+    key = {"key": METADATA, "path": [{"key": f"{counts}_{CLASS}"}]}
+    return {"metadata": {"descriptor_key": CLASS, "metadata_key": key, "source": "ROUTE_ENTRY"}}
+
+
+def metadata_of(rule: Rule) -> dict[str, str]:
+    """What a route's metadata says of the rule's rate class."""
+    counts = ADDRESS if rule.audience == pb.AUDIENCE_PUBLIC else CALLER
+    return {f"{counts}_{CLASS}": pb.Rate.Name(rule.rate)}

@@ -1,0 +1,157 @@
+"""Which requests go where: one route for each method and HTTP route that has a rule, and nothing else."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from verbund.policy.table import HttpRoute, Rule, rules_of
+from verbund.policy.v1 import policy_pb2 as pb
+from verbund_gateway import jwt, limits, rbac, refusals, transcoding
+from verbund_gateway.clusters import name_of
+from verbund_gateway.extension import METADATA, Config, extension, seconds, typed
+from verbund_gateway.settings import GatewaySettings
+
+Areas = Mapping[str, Sequence[ServiceDescriptor]]
+CORS = "envoy.filters.http.cors"
+# What a page may read of an answer.
+EXPOSED = "grpc-status,grpc-message,grpc-status-details-bin,x-trace-id,traceresponse,retry-after,www-authenticate"
+ASKED = "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent,if-match,if-none-match"
+# A call that no worker received can be sent to another one. One that a worker may have begun only where its rule says so.
+NOT_RECEIVED, MAYBE_BEGUN = "connect-failure,refused-stream", "reset"
+
+
+def route_configuration(settings: GatewaySettings, areas: Areas, http_routes: Iterable[HttpRoute]) -> Config:
+    """The routes of the gateway."""
+    host = {
+        "name": "verbund",
+        "domains": ["*"],
+        "routes": [
+            *(http_route(settings, route) for route in http_routes),
+            *(route for area, services in areas.items() for route in method_routes(settings, area, services)),
+            nowhere(),
+        ],
+        "typed_per_filter_config": cors(settings),
+        "request_headers_to_remove": ["x-trace-id", "x-envoy-external-address", "x-envoy-original-path", "x-envoy-original-method"],
+        "response_headers_to_remove": ["server"],
+    }
+    return {
+        "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        "name": "verbund",
+        "virtual_hosts": [host],
+        "validate_clusters": False,
+    }
+
+
+def method_routes(settings: GatewaySettings, area: str, services: Iterable[ServiceDescriptor]) -> Iterable[Config]:
+    """The routes of an area's methods; raises PolicyError where one has no rule."""
+    services = tuple(services)
+    rules = rules_of(services)
+    for service in services:
+        for method in service.methods:
+            path = f"/{service.full_name}/{method.name}"
+            rule = rules[path]
+            if rule.audience == pb.AUDIENCE_PUBLIC:
+                yield from (unproven(verb, template, rule) for verb, template in transcoding.bindings(method))
+            yield method_route(settings, area, method, path, rule)
+
+
+def method_route(settings: GatewaySettings, area: str, method: MethodDescriptor, path: str, rule: Rule) -> Config:
+    """The route of one method, which requests in JSON take too once they are transcoded."""
+    target = {"cluster": name_of(area, "grpc"), "retry_policy": retries(rule)}
+    target |= endless(settings) if method.server_streaming or method.client_streaming else bounded(settings)
+    return {
+        "name": rule.name,
+        "match": {"path": path, "headers": [{"name": "content-type", "string_match": {"prefix": "application/grpc"}}]},
+        "route": target,
+        **ruled(rule),
+    }
+
+
+def bounded(settings: GatewaySettings) -> Config:
+    """How long a call may take: as long as the client says, but never longer than the mesh's limit."""
+    limit = seconds(settings.call_seconds_max)
+    return {"timeout": limit, "max_stream_duration": {"max_stream_duration": limit, "grpc_timeout_header_max": limit}}
+
+
+def endless(settings: GatewaySettings) -> Config:
+    """How long a watch may live, however quiet it is. A client's own deadline ends it earlier."""
+    limit = seconds(settings.watch_seconds_max)
+    return {
+        "timeout": "0s",
+        "idle_timeout": "0s",
+        "max_stream_duration": {"max_stream_duration": limit, "grpc_timeout_header_max": limit},
+    }
+
+
+def http_route(settings: GatewaySettings, route: HttpRoute) -> Config:
+    """A plain HTTP route of an area."""
+    match = {"prefix": route.path} if route.path.endswith("/") else {"path": route.path}
+    methods = "|".join(sorted(route.methods))
+    off = transcoding.switched_off()
+    if route.rule.audience == pb.AUDIENCE_PUBLIC:
+        off |= jwt.switched_off()
+    found = {
+        "name": route.rule.name,
+        "match": {**match, "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": methods}}}]},
+        "route": {
+            "cluster": name_of(route.area, "http"),
+            "retry_policy": retries(route.rule),
+            "timeout": seconds(settings.call_seconds_max),
+        },
+        **ruled(route.rule),
+    }
+    found["typed_per_filter_config"] |= off
+    return found
+
+
+def ruled(rule: Rule) -> Config:
+    """What a rule puts on its route."""
+    switches = jwt.switched_off() if rule.audience == pb.AUDIENCE_PUBLIC else {}
+    return {"metadata": {"filter_metadata": {METADATA: refusals.metadata_of(rule) | limits.metadata_of(rule)}}, "typed_per_filter_config": rbac.on_route(rule) | switches}
+
+
+def unproven(verb: str, template: str, rule: Rule) -> Config:
+    """The path over which a PUBLIC method is called in JSON: it asks for no token, and goes nowhere unless it is transcoded."""
+    return {
+        **nowhere(),
+        "name": f"{rule.name} in JSON",
+        "match": {
+            "safe_regex": {"regex": transcoding.path_regex(template)},
+            "headers": [{"name": ":method", "string_match": {"exact": verb}}],
+        },
+        "typed_per_filter_config": jwt.switched_off(),
+    }
+
+
+def nowhere() -> Config:
+    """Where everything goes that has no rule. Requests in JSON pass here before they are transcoded."""
+    return {"name": "none", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
+
+
+def retries(rule: Rule) -> Config:
+    """When a call is sent to another worker."""
+    return {
+        "retry_on": f"{NOT_RECEIVED},{MAYBE_BEGUN}" if rule.safe_to_retry else NOT_RECEIVED,
+        "num_retries": 2,
+        "retry_host_predicate": [
+            extension("envoy.retry_host_predicates.previous_hosts", "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
+        ],
+        "host_selection_retry_max_attempts": 5,
+        "retry_back_off": {"base_interval": seconds(0.005), "max_interval": seconds(0.05)},
+    }
+
+
+def cors(settings: GatewaySettings) -> Config:
+    """Which pages may call. The list is empty unless the operator names origins; credentials are never cookies here."""
+    if not settings.cors_origins:
+        return {}
+    policy = typed(
+        "extensions.filters.http.cors.v3.CorsPolicy",
+        allow_origin_string_match=[{"exact": origin} for origin in settings.cors_origins],
+        allow_methods="GET,POST,PATCH,PUT,DELETE,OPTIONS",
+        allow_headers=ASKED,
+        expose_headers=EXPOSED,
+        max_age="600",
+        allow_credentials=False,
+    )
+    return {CORS: policy}

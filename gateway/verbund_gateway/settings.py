@@ -1,0 +1,124 @@
+"""The gateway's settings: VERBUND_GATEWAY_<NAME>, and the standard OTEL_EXPORTER_OTLP_* for where traces go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from verbund.settings import SettingError, load
+
+PREFIX = "VERBUND_GATEWAY_"
+SOCKET_PATH_BYTES_MAX = 107  # of sockaddr_un
+GRPC, HTTP = "grpc", "http/protobuf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """What the configuration depends on besides protos and policy."""
+
+    # Where the configuration's files lie. Envoy watches this directory.
+    directory: Path
+    # Where the workers' sockets lie, `<area>-<n>.grpc.sock` and `<area>-<n>.http.sock`, and the admin interface's.
+    socket_directory: Path
+    # The TLS certificate chain and its key, PEM. Replaced with os.replace, new ones are used without a restart.
+    certificate_file: Path
+    key_file: Path
+    # The address and port to listen on.
+    host: str = "127.0.0.1"
+    port: int = 8443
+    # Who issues the tokens: the gateway's own URL as clients know it; and for whom they are issued.
+    issuer: str = "https://127.0.0.1:8443"
+    audience: str = "verbund"
+    # How far a token's times may be off.
+    clock_skew_seconds: int = 5
+    # How many workers each area runs, numbered from 0.
+    workers: int = 2
+    # Envoy's worker threads.
+    threads: int = 2
+    # Which browsers' pages may call: origins such as https://portal.berlin.example. None by default.
+    cors_origins: tuple[str, ...] = ()
+    # Calls that a caller may make within the window, by rate class; a caller is a token's subject or, without token, an address.
+    rate_window_seconds: int = 10
+    rate_read: int = 1000
+    rate_write: int = 200
+    rate_bulk: int = 50
+    rate_authenticate: int = 100
+    # How many callers are counted at once; beyond, the one unheard of the longest is forgotten.
+    rate_callers_max: int = 20_000
+    # The largest request body, and the largest answer that is transcoded to JSON.
+    body_bytes_max: int = 4 * 1024 * 1024
+    answer_bytes_max: int = 16 * 1024 * 1024
+    # The largest header section; gRPC services refuse more than 8 KiB themselves.
+    headers_kilobytes_max: int = 8
+    headers_count_max: int = 64
+    # Open connections, and streams on each.
+    connections_max: int = 10_000
+    connection_streams_max: int = 100
+    # The memory beyond which new work is refused.
+    memory_bytes_max: int = 1024 * 1024 * 1024
+    # The longest deadline of a call, and the longest life of a watch.
+    call_seconds_max: int = 30
+    watch_seconds_max: int = 900
+    # How long a stream or connection may be silent, and how long a client may take to send a request.
+    stream_idle_seconds: int = 60
+    connection_idle_seconds: int = 300
+    request_seconds_max: int = 60
+    # Where spans go, host:port or unix:PATH, and how. Empty: no tracing. From OTEL_EXPORTER_OTLP_* where not given here.
+    trace_endpoint: str = ""
+    trace_protocol: str = GRPC
+    trace_tls: bool = False
+    # How many calls of a hundred are traced.
+    trace_percent: float = 100.0
+
+    def __post_init__(self) -> None:
+        """Refuses what Envoy or the operating system would refuse later and less clearly."""
+        if not 0 < self.port < 65536:
+            raise ValueError(f"port must be within 1 and 65535, not {self.port}")
+        if not 0 <= self.trace_percent <= 100:
+            raise ValueError(f"trace_percent must be within 0 and 100, not {self.trace_percent}")
+        if self.trace_protocol not in {GRPC, HTTP}:
+            raise ValueError(f"trace_protocol must be {GRPC} or {HTTP}, not {self.trace_protocol}")
+        if not self.issuer.startswith("https://"):
+            raise ValueError(f"issuer must be an https URL, not {self.issuer}")
+        if len(bytes(self.admin_socket)) > SOCKET_PATH_BYTES_MAX:
+            raise ValueError(f"socket_directory is too long for a Unix socket: {self.socket_directory}")
+        self.refuse_zeros()
+
+    def refuse_zeros(self) -> None:
+        """Refuses limits of nothing: Envoy reads most zeros as unlimited."""
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if isinstance(value, int) and not isinstance(value, bool) and value < 1 and name != "clock_skew_seconds":
+                raise ValueError(f"{name} must be at least 1, not {value}")
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where Envoy's admin interface listens: a socket only the service user can reach."""
+        return self.socket_directory / "envoy-admin.sock"
+
+    def sockets(self, area: str, protocol: str) -> list[Path]:
+        """The sockets of an area's workers for `grpc` or `http`."""
+        return [self.socket_directory / f"{area}-{worker}.{protocol}.sock" for worker in range(self.workers)]
+
+
+def from_environment(environment: Mapping[str, str]) -> GatewaySettings:
+    """The settings of VERBUND_GATEWAY_*, the trace's destination of OTEL_EXPORTER_OTLP_*; raises SettingError."""
+    settings = load(GatewaySettings, environment, prefix=PREFIX)
+    return settings if settings.trace_endpoint else with_collector(settings, environment)
+
+
+def with_collector(settings: GatewaySettings, environment: Mapping[str, str]) -> GatewaySettings:
+    """The settings with the destination that OpenTelemetry's own variables name, where they name one."""
+
+    def standard(name: str) -> str:
+        return environment.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environment.get(f"OTEL_EXPORTER_OTLP_{name}", "")
+
+    endpoint = standard("ENDPOINT")
+    protocol = standard("PROTOCOL") or GRPC
+    if not endpoint or environment.get("OTEL_TRACES_EXPORTER") == "none":
+        return settings
+    if protocol not in {GRPC, HTTP}:
+        raise SettingError(f"OTEL_EXPORTER_OTLP_PROTOCOL takes {GRPC} or {HTTP}, not {protocol}")
+    scheme, _, rest = endpoint.partition("://")
+    address = rest.partition("/")[0] if rest else endpoint
+    tls = scheme == "https" and bool(rest) and standard("INSECURE") != "true"
+    return replace(settings, trace_endpoint=address, trace_protocol=protocol, trace_tls=tls)

@@ -1,0 +1,53 @@
+"""The trace that starts at the gateway, and what a client may not put into it."""
+
+from verbund_gateway.clusters import COLLECTOR
+from verbund_gateway.extension import Config, extension, header, seconds, typed
+from verbund_gateway.settings import GRPC, GatewaySettings
+
+EXTERNAL = "x-external-traceparent"
+# What a client could choose or suppress traces with, or smuggle data through the mesh with.
+FOREIGN = ("traceparent", "tracestate", "baggage", "b3", "grpc-trace-bin", "x-client-trace-id", "x-envoy-force-trace")
+# Envoy's own tags that hold a client's address, name or query: overwritten, for spans carry no personal data.
+BLANKED = ("peer.address", "user_agent", "http.url", "guid:x-request-id")
+
+
+def tracing(settings: GatewaySettings) -> Config:
+    """The connection manager's tracing: W3C trace context, sampled here and nowhere else."""
+    return {
+        "provider": extension("envoy.tracers.opentelemetry", "config.trace.v3.OpenTelemetryConfig", service_name="gateway", **exporter(settings)),
+        "random_sampling": {"value": settings.trace_percent},
+        # A client cannot ask for a trace.
+        "client_sampling": {"value": 0},
+        "overall_sampling": {"value": 100},
+        "max_path_tag_length": 1,
+        "operation": "%METADATA(ROUTE:verbund:rule)%",
+        "custom_tags": tags(),
+    }
+
+
+def tags() -> list[Config]:
+    """The spans' attributes: what was called, under the stable names of OpenTelemetry's conventions."""
+    return [
+        {"tag": "verbund.rule", "value": "%METADATA(ROUTE:verbund:rule)%"},
+        *({"tag": name, "literal": {"value": "-"}} for name in BLANKED),
+    ]
+
+
+def exporter(settings: GatewaySettings) -> Config:
+    """Where spans go. Those that cannot be sent are dropped and counted in tracing.opentelemetry.spans_dropped."""
+    if settings.trace_protocol == GRPC:
+        return {"grpc_service": {"envoy_grpc": {"cluster_name": COLLECTOR}, "timeout": seconds(1)}}
+    uri = f"http://{settings.trace_endpoint}/v1/traces"
+    return {"http_service": {"http_uri": {"uri": uri, "cluster": COLLECTOR, "timeout": seconds(1)}}}
+
+
+def early_mutations(removed: tuple[str, ...]) -> Config:
+    """What happens to a request's headers before tracing starts: the client's trace context is set aside, its claims about itself are dropped."""
+    mutations = [
+        {"append": header(EXTERNAL, "%REQ(traceparent)%")},
+        *({"remove": name} for name in (*FOREIGN, *removed)),
+    ]
+    return {
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": typed("extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", mutations=mutations),
+    }
