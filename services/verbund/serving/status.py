@@ -49,7 +49,7 @@ def status_of(refusal: Refusal, *, trace_id: str = "") -> Status:
     status = Status(code=code, message=message)
     for detail in (info, *details_of(refusal)):
         packed = AnyMessage()
-        packed.Pack(detail)
+        packed.Pack(detail, deterministic=True)  # the gateway compares what it renders
         status.details.append(packed)
     return status
 
