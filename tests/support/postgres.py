@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -10,24 +11,71 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
-
 from verbund.database.migrate import migrate
 from verbund.embedded import programs, users
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cluster:
-    """A running PostgreSQL on a Unix socket, whose superuser is `postgres`."""
+    """A PostgreSQL on a Unix socket, whose superuser is `postgres`. Not durable: tests of durability use `verbund up`."""
 
-    socket_directory: Path
+    directory: Path
+    binaries: Path
+    user: users.ServiceUser
+    server: subprocess.Popen[bytes] | None = None
+
+    def initialise(self) -> None:
+        """Makes the cluster's files."""
+        options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"]
+        subprocess.run(
+            [str(self.binaries / "initdb"), "-D", str(self.directory / "data"), *options],
+            check=True,
+            capture_output=True,
+            cwd=self.directory,
+            **self.as_user(),
+        )
+
+    def start(self) -> None:
+        """Starts the server and waits until it answers."""
+        options = ["fsync=off", "listen_addresses=", f"unix_socket_directories={self.directory}", "max_connections=300"]
+        command = [str(self.binaries / "postgres"), "-D", str(self.directory / "data")]
+        command += [part for option in options for part in ("-c", option)]
+        with (self.directory / "log").open("ab") as log:
+            self.server = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.directory, **self.as_user())
+        self.wait()
+
+    def stop(self) -> None:
+        """Stops the server at once: connections that a test left open do not hold it."""
+        if self.server is not None:
+            self.server.send_signal(signal.SIGINT)
+            self.server.wait(timeout=20)
+            self.server = None
+
+    def as_user(self) -> dict[str, Any]:
+        """How to start a program that does not run as root."""
+        return {"user": self.user.uid, "group": self.user.gid, "extra_groups": []} if os.geteuid() == 0 else {}
+
+    def wait(self, seconds_max: float = 20.0) -> None:
+        """Returns when the server answers."""
+        end = time.monotonic() + seconds_max
+        while True:
+            try:
+                psycopg.connect(self.dsn("postgres"), connect_timeout=2).close()
+            except psycopg.OperationalError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
     def dsn(self, database: str, role: str = "postgres") -> str:
         """The connection string of a database, as `role`."""
-        return f"postgresql:///{database}?host={self.socket_directory}&user={role}"
+        return f"postgresql:///{database}?host={self.directory}&user={role}"
 
     def create(self, *, template: str) -> str:
         """A new database that is a copy of `template`; its name."""
@@ -47,42 +95,18 @@ class Cluster:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A new cluster, stopped and deleted afterwards. Not durable: tests of durability start their own."""
+    """A new cluster, stopped and deleted afterwards."""
     user = users.system_user() if os.geteuid() == 0 else users.caller()
-    binaries = programs.find(user).postgres
-    directory = Path(tempfile.mkdtemp(prefix="verbund-pg-", dir="/tmp"))  # noqa: S108 - sockets need a short path
+    directory = Path(tempfile.mkdtemp(prefix="verbund-pg-", dir="/tmp"))
     os.chown(directory, user.uid, user.gid)
-    as_user = {"user": user.uid, "group": user.gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    data = directory / "data"
-    initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
-    subprocess.run([*initdb, "--locale=C.UTF-8"], check=True, capture_output=True, cwd=directory, **as_user)  # type: ignore[call-overload]
-    options = ["fsync=off", "listen_addresses=", f"unix_socket_directories={directory}", "max_connections=300"]
-    command = [str(binaries / "postgres"), "-D", str(data), *[part for option in options for part in ("-c", option)]]
-    with (directory / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=directory, **as_user)  # type: ignore[call-overload]
+    made = Cluster(directory, programs.find(user).postgres, user)
     try:
-        found = Cluster(directory)
-        wait(found)
-        yield found
+        made.initialise()
+        made.start()
+        yield made
     finally:
-        server.terminate()
-        server.send_signal(2)  # fast shutdown: connections that a test left open do not hold it
-        server.wait(timeout=20)
+        made.stop()
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def wait(found: Cluster, seconds_max: float = 20.0) -> None:
-    """Returns when the cluster answers."""
-    end = time.monotonic() + seconds_max
-    while True:
-        try:
-            psycopg.connect(found.dsn("postgres"), connect_timeout=2).close()
-        except psycopg.OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
-        else:
-            return
 
 
 @pytest.fixture(scope="session")
@@ -98,5 +122,5 @@ def postgres() -> Iterator[Cluster]:
 def database_dsn(postgres: Cluster) -> Iterator[str]:
     """A migrated database of the test's own: a connection string without a role."""
     name = postgres.create(template="template")
-    yield f"postgresql:///{name}?host={postgres.socket_directory}"
+    yield f"postgresql:///{name}?host={postgres.directory}"
     postgres.drop(name)

@@ -6,7 +6,7 @@ statement says. Driver errors become refusals here and nowhere else.
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import psycopg
@@ -21,7 +21,7 @@ from verbund.database.translation import refusal_of
 from verbund.serving.call import Call
 from verbund.serving.refusals import Late
 
-WAIT_SECONDS_MAX = 5.0
+WAIT_SECONDS_MAX = 2.0  # for a connection; longer than that means that PostgreSQL is down or we are overrun
 RECONNECT_SECONDS = 0.5
 
 
@@ -78,7 +78,7 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
-    def listen(self, channel: str, *, wait_seconds: float) -> Iterator[None]:
+    def listen(self, channel: str, *, wait_seconds: float) -> Generator[None]:
         """Yields when listening stands, at every NOTIFY on `channel` and at least every `wait_seconds`; never ends.
 
         It reconnects by itself and yields then too, so whoever reads after each yield misses nothing.
