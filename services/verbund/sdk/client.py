@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Generator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import grpc
@@ -141,7 +141,7 @@ def open_channel(gateway: str, ca: Path, tokens: Tokens) -> grpc.Channel:
     return grpc.secure_channel(urlsplit(gateway).netloc, credentials, options=options)
 
 
-def service_config() -> dict[str, object]:
+def service_config() -> dict[str, list[dict[str, Any]]]:
     """What gRPC repeats by itself, from the rules in the protos."""
     paths = [path.strip("/").split("/") for path, rule in catalogue.rules().items() if rule.safe_to_retry]
     return {
