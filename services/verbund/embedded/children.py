@@ -14,6 +14,7 @@ from typing import Protocol
 LIBC = ctypes.CDLL(None, use_errno=True)  # loaded before the fork, and before root is given up
 
 PR_SET_PDEATHSIG = 1
+PR_GET_PDEATHSIG = 2
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 

@@ -138,7 +138,7 @@ def prepare_as_user(named: Path) -> Path:
 
 
 def prepare_as_root(named: Path) -> tuple[Path, ServiceUser]:
-    """The directory and its user, where root calls: an existing home keeps its owner, a new one is the system user's."""
+    """The directory and its user, where root calls: an existing home keeps its owner, a new one gets `verbund`."""
     present = named.resolve() if named.exists() else None
     if present is not None:
         check_content(named, present)

@@ -18,7 +18,7 @@ LEFTOVER_SECONDS_MAX = 10.0
 
 
 def hold(home: Home) -> BinaryIO:
-    """The home's lock, held until the file is closed or the process ends, however it ends; raises EnvironmentFailure."""
+    """The home's lock, held until the file is closed or the process ends, however; raises EnvironmentFailure."""
     with home.user.acting():
         file = home.lock.open("r+b")
     try:
@@ -39,7 +39,8 @@ def hold(home: Home) -> BinaryIO:
 def record(home: Home, processes: Iterable[tuple[str, int]]) -> None:
     """Writes down who was started and when, so that a pid that was given out again is not mistaken."""
     entries = [{"name": name, "pid": pid, "started": started(pid)} for name, pid in processes]
-    replace(home.processes, json.dumps(entries).encode())
+    with home.user.acting():
+        replace(home.processes, json.dumps(entries).encode())
 
 
 def clear(home: Home) -> list[str]:

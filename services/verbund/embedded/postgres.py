@@ -12,6 +12,7 @@ import psycopg
 
 from verbund.embedded.children import PR_SET_PDEATHSIG, execute
 from verbund.embedded.home import Home
+from verbund.embedded.part import Layer, Part
 
 DATABASE = "verbund"
 ADMINISTRATOR = "postgres"
@@ -53,6 +54,20 @@ def dsn(home: Home, *, user: str | None = None) -> str:
     return f"postgresql:///{DATABASE}?host={quote(str(home.run), safe='/')}{role}"
 
 
+def part(home: Home, binaries: Path) -> Part:
+    """The server as a part of the mesh."""
+    return Part(
+        name="postgres",
+        layer=Layer.STORE,
+        run=lambda _ready: run(home, binaries),
+        probe=lambda: answers(home),
+        stop_signal=signal.SIGINT,  # fast: ends connections, writes everything down
+        hurry_signal=signal.SIGQUIT,  # at once: the next start recovers
+        parting_signal=signal.SIGINT,
+        stop_seconds_max=20.0,
+    )
+
+
 def run(home: Home, binaries: Path) -> None:
     """Makes the cluster where there is none, configures it, and becomes the server."""
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -79,7 +94,7 @@ def call(command: list[str], environment: dict[str, str], statements: str = "") 
         command,
         input=statements.encode(),
         env=environment,
-        preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0),  # noqa: PLW1509 - no threads here
+        preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0),
         check=True,
     )
 

@@ -40,6 +40,7 @@ class Process:
     failures: int = 0
     was_ready: bool = False
     overdue: bool = False
+    exit_code: int | None = None
 
     def starting(self, pid: int, ready_fd: int, now: float) -> None:
         """It has been forked."""

@@ -24,6 +24,7 @@ from verbund.embedded.process import Process, State, describe
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PROBE_PAUSE_SECONDS = 0.02
 TICK_SECONDS = 0.5
+TICK_SECONDS_STARTING = 0.05
 
 
 class Listener(Protocol):
@@ -37,7 +38,7 @@ class Listener(Protocol):
 
 
 class Supervisor:
-    """Runs parts until it is stopped. `tick` is called twice a second while parts run."""
+    """Runs parts until it is stopped. `tick` is called twice a second, and more often while something starts."""
 
     def __init__(
         self,
@@ -78,8 +79,12 @@ class Supervisor:
         return all(process.state in (State.READY, State.DONE) for process in self._processes.values())
 
     def is_done(self, name: str) -> bool:
-        """Whether the one-shot part `name` ended well."""
+        """Whether the one-shot part `name` has ended."""
         return self._processes[name].state is State.DONE
+
+    def exit_code(self, name: str) -> int | None:
+        """The exit code of a part that has ended."""
+        return self._processes[name].exit_code
 
     def pids(self) -> dict[str, int]:
         """The processes that run, by part."""
@@ -121,7 +126,7 @@ class Supervisor:
         soonest = min([*dues, self._next_tick], default=now)
         self._wait(max(0.0, soonest - now))
         if self._clock() >= self._next_tick:
-            self._next_tick = self._clock() + TICK_SECONDS
+            self._next_tick = self._clock() + (TICK_SECONDS if self.all_ready() else TICK_SECONDS_STARTING)
             self._tick()
         self._give_up_overdue()
         self._start_possible()
@@ -200,7 +205,10 @@ class Supervisor:
         part = process.part
         if process.ready_fd >= 0 and process.ready_fd in self._selector.get_map():
             self._selector.unregister(process.ready_fd)
-        done = part.once and status == 0
+        if process.probe:
+            lock.stop(process.probe, signal.SIGKILL)
+        process.exit_code = os.waitstatus_to_exitcode(status)
+        done = part.once and (status == 0 or part.foreground)  # who has spoken to the person needs no explanation
         process.ended(self._clock(), done=done)
         if self._stopping:
             process.state = State.STOPPED
@@ -214,8 +222,6 @@ class Supervisor:
     def _failed(self, process: Process, how: str) -> Failure:
         """What to tell where a part cannot be started."""
         part = process.part
-        if part.foreground:
-            return Failure(f"{part.name} {how}.", who="You", remedy="by what it printed above.")
         log = self._home.log / f"{part.name}.log"
         end = "\n".join(f"    {line}" for line in last_lines(log))
         why = "did not become ready in time" if process.overdue else how

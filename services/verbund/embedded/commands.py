@@ -1,0 +1,28 @@
+"""`verbund up`."""
+
+import os
+from pathlib import Path
+
+import click
+
+
+@click.command("up")
+@click.option("--tour", is_flag=True, help="Show what the mesh does, as soon as it is ready.")
+@click.option(
+    "--exit", "ends", is_flag=True, help="Stop when it is ready, or after the tour, with the tour's exit code."
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The home directory; otherwise VERBUND_HOME, otherwise ~/.local/share/verbund.",
+)
+@click.pass_context
+def up(context: click.Context, *, tour: bool, ends: bool, data_dir: Path | None) -> None:
+    """Start the whole mesh on this machine, and keep it running until Ctrl-C.
+
+    Exit codes: 0 it was stopped or has done its work, 1 a part or the tour failed, 2 wrong usage,
+    3 the machine is not ready (a busy port, a home in use), 130 interrupted before it was ready.
+    """
+    from verbund.embedded.up import Options, run  # noqa: PLC0415 - `verbund up --help` needs none of it
+
+    context.exit(run(Options(data_dir=data_dir, tour=tour, exit=ends), os.environ))

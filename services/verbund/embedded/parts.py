@@ -1,0 +1,127 @@
+"""The table of parts: what runs in the embedded mode, in which order it starts and stops."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import structlog
+from joserfc.jwk import ECKey
+
+from verbund.database.database import Database
+from verbund.database.migrate import migrate
+from verbund.embedded import gateway, postgres
+from verbund.embedded.certificates import replace
+from verbund.embedded.home import Home
+from verbund.embedded.part import Layer, Part
+from verbund.embedded.programs import Programs
+from verbund.embedded.settings import EmbeddedSettings, address, workers
+from verbund.identity.bootstrap import bootstrap
+from verbund.identity.keys.sealing import create_key_encryption_file
+from verbund.sdk.client import Client
+from verbund.serving import logs, worker
+from verbund.traces import main as traces
+
+AREAS = ("identity", "registry")
+CHECK_PAUSE_SECONDS = 0.02
+log = structlog.get_logger(__name__)
+
+
+def parts(home: Home, programs: Programs, settings: EmbeddedSettings, environment: Mapping[str, str]) -> Sequence[Part]:
+    """All but PostgreSQL, which starts before this module is imported."""
+    services = [f"{area}-{number}" for area in AREAS for number in range(workers(environment))]
+    return (
+        Part(
+            name="migrate",
+            layer=Layer.SERVICE,
+            run=lambda _ready: migrate(postgres.dsn(home, user=postgres.ADMINISTRATOR)),
+            after=("postgres",),
+            once=True,
+        ),
+        Part(
+            name="bootstrap",
+            layer=Layer.SERVICE,
+            run=lambda _ready: admit_operator(home, settings),
+            after=("migrate",),
+            once=True,
+        ),
+        Part(
+            name="traces",
+            layer=Layer.SIGHT,
+            run=lambda ready: traces.run(environment, ready_fd=ready),
+        ),
+        Part(
+            name="configuration",
+            layer=Layer.GATEWAY,
+            run=lambda _ready: gateway.configure(home, environment, programs.envoy),
+            once=True,
+        ),
+        Part(
+            name="gateway",
+            layer=Layer.GATEWAY,
+            run=lambda _ready: gateway.run(home, environment, programs.envoy),
+            after=("configuration",),
+            probe=lambda: gateway.answers(environment),
+        ),
+        *(service_part(area, number, environment) for area in AREAS for number in range(workers(environment))),
+        Part(
+            name="check",
+            layer=Layer.CLIENT,
+            run=lambda _ready: check(home, settings, environment),
+            after=("gateway", "traces", *services),
+            once=True,
+        ),
+    )
+
+
+def service_part(area: str, number: int, environment: Mapping[str, str]) -> Part:
+    """One worker of an area."""
+
+    def run(ready_fd: int) -> None:
+        raise SystemExit(worker.run(area, number, environment, ready_fd=ready_fd))
+
+    return Part(name=f"{area}-{number}", layer=Layer.SERVICE, run=run, after=("bootstrap",), stop_seconds_max=15.0)
+
+
+def admit_operator(home: Home, settings: EmbeddedSettings) -> None:
+    """Makes the keys that identity needs and the operator's own, and enters the operator in the database."""
+    create_key_encryption_file(home.keys / "key-encryption.json")
+    file = home.key_file(settings.operator)
+    if not file.exists():
+        key = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
+        replace(file, json.dumps(key.as_dict(private=True)).encode())
+    key = ECKey.import_key(json.loads(file.read_bytes()))
+    database = Database(postgres.dsn(home), role="identity_jobs", schema="identity", pool_size=1)
+    try:
+        bootstrap(
+            database,
+            organisation=settings.operator_organisation,
+            title=settings.operator_title,
+            system=settings.operator_system,
+            public_key=json.dumps(key.as_dict(private=False)),
+        )
+    finally:
+        database.close()
+
+
+def check(home: Home, settings: EmbeddedSettings, environment: Mapping[str, str]) -> None:
+    """Ready is what a client finds ready: the operator's system gets a token, and reads through the gateway."""
+    logs.configure(area="check")
+    client = partial(
+        Client,
+        address(environment).url,
+        ca=home.tls / "ca.pem",
+        client_id=settings.operator,
+        key=home.key_file(settings.operator),
+    )
+    while True:
+        try:
+            with client() as connection:
+                answer = connection.http.get(f"/v1/organisations/{settings.operator_organisation}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may pass; the supervisor ends the attempts
+            log.info("not yet", error=f"{type(error).__name__}: {error}")
+        else:
+            if answer.is_success:
+                return
+            log.info("not yet", status=answer.status_code, body=answer.text)
+        time.sleep(CHECK_PAUSE_SECONDS)

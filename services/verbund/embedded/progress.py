@@ -1,0 +1,53 @@
+"""What `verbund up` says to the person at the terminal."""
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+import click
+
+from verbund.embedded.home import Home
+
+
+class Progress:
+    """One line for each thing that happened."""
+
+    def __init__(self, home: Home, *, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._home = home
+        self._out = out
+        self._clock = clock
+        self._begun = clock()
+        self._say(f"Verbund starts in {home.named}")
+
+    def _say(self, line: str) -> None:
+        click.echo(line, file=self._out)
+
+    def cleared(self, name: str) -> None:
+        """An earlier run was killed and left a process."""
+        self._say(f"  {name:<14} left by an earlier run, ended")
+
+    def ready(self, name: str, seconds: float, *, done: bool) -> None:
+        """A part is ready, or has done its one thing."""
+        self._say(f"  {name:<14} {'done ' if done else 'ready'}  {seconds:5.2f} s")
+
+    def ended(self, name: str, how: str, delay_seconds: float) -> None:
+        """A part ended by itself."""
+        when = f"in {delay_seconds:.1f} s" if delay_seconds >= 0.1 else "at once"  # noqa: PLR2004 - as it is shown
+        self._say(f"  {name:<14} {how}, starts again {when}; see {self._home.log / f'{name}.log'}")
+
+    def all_ready(self, url: str) -> None:
+        """Everything is ready: what now?"""
+        self._say(f"Ready after {self._clock() - self._begun:.1f} s: {url}")
+        self._say("Try next:")
+        self._say(f"  curl --cacert {self._home.named / 'tls' / 'ca.pem'} {url}/healthz")
+        self._say(f"  cat {self._home.named / 'ready.json'}   # addresses, and a key for a first token")
+        self._say("  verbund trace --list")
+        self._say("Ctrl-C stops it.")
+
+    def stopping(self) -> None:
+        """The end begins."""
+        self._say("Stopping.")
+
+    def stopped(self) -> None:
+        """Nothing is left."""
+        self._say("Stopped; nothing is left running.")

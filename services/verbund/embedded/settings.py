@@ -1,0 +1,109 @@
+"""The settings of `verbund up`, VERBUND_EMBEDDED_*, and what it sets for the parts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from verbund.embedded import postgres
+from verbund.embedded.home import Home
+from verbund.settings import read
+
+PREFIX = "VERBUND_EMBEDDED_"
+MIB = 1024 * 1024
+PORT_SETTING = "VERBUND_GATEWAY_PORT"
+DEFAULT_PORT = 8443
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedSettings:
+    """What only the embedded mode knows."""
+
+    # A part's log is cut when it is larger; one older piece is kept.
+    log_mib_max: int = 8
+    # How long one part may take to become ready.
+    start_seconds_max: float = 60.0
+    # The first operator: the organisation that runs this mesh, and the system that acts for it.
+    operator_organisation: str = "operator"
+    operator_title: str = "Operator of this mesh"
+    operator_system: str = "administration"
+
+    def __post_init__(self) -> None:
+        """Refuses bounds of nothing."""
+        if self.log_mib_max < 1 or self.start_seconds_max <= 0:
+            raise ValueError("LOG_MIB_MAX and START_SECONDS_MAX must be greater than 0")
+
+    @property
+    def operator(self) -> str:
+        """The operator's system by its resource name."""
+        return f"organisations/{self.operator_organisation}/systems/{self.operator_system}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the gateway listens, and the URL that clients and tokens name it by."""
+
+    host: str
+    port: int
+    url: str
+
+    @property
+    def name(self) -> str:
+        """The host in the URL: the certificate must be for it."""
+        return urlsplit(self.url).hostname or self.host
+
+
+def address(environment: Mapping[str, str]) -> Address:
+    """The gateway's address by the settings that the gateway has too; raises SettingError."""
+    port = read(PORT_SETTING, environment.get(PORT_SETTING, str(DEFAULT_PORT)), int)
+    host = environment.get("VERBUND_GATEWAY_HOST", DEFAULT_HOST)
+    return Address(host=host, port=port, url=environment.get("VERBUND_GATEWAY_ISSUER", f"https://127.0.0.1:{port}"))
+
+
+def workers(environment: Mapping[str, str]) -> int:
+    """How many workers each area has; raises SettingError."""
+    name = "VERBUND_SERVING_WORKERS"
+    return int(read(name, environment.get(name, str(DEFAULT_WORKERS)), int))
+
+
+def for_parts(home: Home, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of every part: the caller's own settings, and the places in the home, which are not to choose.
+
+    It holds paths and addresses, no secret: whoever may read a process's environment learns nothing.
+    """
+    gateway = address(environment)
+    places = {
+        "VERBUND_HOME": home.path,
+        "VERBUND_DATABASE_DSN": postgres.dsn(home),
+        "VERBUND_GATEWAY_CERTIFICATE_FILE": home.tls / "server.pem",
+        "VERBUND_GATEWAY_DIRECTORY": home.gateway,
+        "VERBUND_GATEWAY_ISSUER": gateway.url,
+        "VERBUND_GATEWAY_KEY_FILE": home.tls / "server.key",
+        "VERBUND_GATEWAY_SOCKET_DIRECTORY": home.run,
+        "VERBUND_GATEWAY_WORKERS": workers(environment),
+        "VERBUND_IDENTITY_KEY_ENCRYPTION_FILE": home.keys / "key-encryption.json",
+        "VERBUND_IDENTITY_PUBLISH_DIR": home.published,
+        "VERBUND_SERVING_ISSUER": gateway.url,
+        "VERBUND_SERVING_JWKS_FILE": home.published / "jwks.json",
+        "VERBUND_SERVING_REVOCATIONS_FILE": home.published / "revocations.json",
+        "VERBUND_SERVING_SOCKET_DIR": home.run,
+        "VERBUND_TRACES_DATABASE": home.traces,
+        "VERBUND_TRACES_SOCKET": home.run / "traces.grpc.sock",
+    }
+    traces = {} if exports_itself(environment) else built_in_traces(home)
+    return {**environment, **{name: str(place) for name, place in places.items()}, **traces}
+
+
+def exports_itself(environment: Mapping[str, str]) -> bool:
+    """Whether the caller has a place for traces already, or wants none."""
+    chosen = ("OTEL_EXPORTER_OTLP_", "OTEL_TRACES_EXPORTER", "OTEL_SDK_DISABLED")
+    return any(name.startswith(chosen) for name in environment)
+
+
+def built_in_traces(home: Home) -> dict[str, str]:
+    """Sends the spans to the store in the home."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"unix:{home.run / 'traces.grpc.sock'}",
+        "OTEL_EXPORTER_OTLP_INSECURE": "true",
+    }

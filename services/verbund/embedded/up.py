@@ -1,0 +1,160 @@
+"""`verbund up`: prepares the home, starts every part, says when the mesh is ready, and stops it."""
+
+import ctypes
+import importlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verbund.embedded import home as homes
+from verbund.embedded import lock, logs, ports, postgres, preload, programs
+from verbund.embedded.children import LIBC, PR_GET_PDEATHSIG, PR_SET_PDEATHSIG
+from verbund.embedded.failure import ExitCode, Failure
+from verbund.embedded.home import Home
+from verbund.embedded.part import Layer, Part
+from verbund.embedded.progress import Progress
+from verbund.embedded.settings import MIB, PORT_SETTING, PREFIX, Address, EmbeddedSettings, address, for_parts
+from verbund.embedded.supervisor import Supervisor
+from verbund.embedded.users import ServiceUser
+from verbund.settings import load
+
+CERTIFICATE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says."""
+
+    data_dir: Path | None = None
+    tour: bool = False
+    exit: bool = False
+
+
+def run(options: Options, environment: Mapping[str, str]) -> int:
+    """Runs the mesh until it is told to stop; the exit code. Raises Failure and SettingError."""
+    settings = load(EmbeddedSettings, environment, prefix=PREFIX)
+    gateway = address(environment)
+    if options.tour and not preload.has_tour():
+        raise Failure("This installation has no tour.", who="You", remedy="leave --tour out.", code=ExitCode.USAGE)
+    home = homes.prepare(homes.choose(environment, options.data_dir))
+    with lock.hold(home) as held:
+        progress = Progress(home)
+        for name in lock.clear(home):
+            progress.cleared(name)
+        ports.check(gateway.host, gateway.port, PORT_SETTING)
+        mesh = Mesh(home, gateway, settings, for_parts(home, environment), progress)
+        supervisor = Supervisor(home, progress, inherited=[held], tick=mesh.tick)
+        try:
+            return mesh.run(supervisor, options)
+        finally:
+            mesh.ready = False
+            home.ready.unlink(missing_ok=True)
+            progress.stopping()
+            supervisor.stop()
+            progress.stopped()
+
+
+class Mesh:
+    """The mesh of one home while it runs."""
+
+    def __init__(
+        self,
+        home: Home,
+        gateway: Address,
+        settings: EmbeddedSettings,
+        environment: dict[str, str],
+        progress: Progress,
+    ) -> None:
+        self._home = home
+        self._gateway = gateway
+        self._settings = settings
+        self._environment = environment
+        self._progress = progress
+        self._keys: Any = None
+        self._written: object = None
+        self._certificates_due = 0.0
+        self._supervisor: Supervisor | None = None
+        self.ready = False
+
+    def run(self, supervisor: Supervisor, options: Options) -> int:
+        """Starts the parts and waits: for a signal, or with --exit until there is nothing left to do."""
+        self._supervisor = supervisor
+        found = programs.find(self._home.user)
+        supervisor.add(postgres.part(self._home, found.postgres))
+        preload.everything()  # while PostgreSQL starts
+        become_for_good(self._home.user)
+        self._renew_certificates()
+        os.environ.update(self._environment)  # OpenTelemetry reads it there
+        # Known here only now: these modules take a second to import, and PostgreSQL had to start before.
+        gateway = importlib.import_module("verbund.embedded.gateway")
+        parts = importlib.import_module("verbund.embedded.parts")
+        supervisor.add(*parts.parts(self._home, found, self._settings, self._environment))
+        supervisor.run_until(lambda: self._configured(supervisor))
+        self._keys = gateway.Keys(self._home, self._environment)
+        supervisor.run_until(supervisor.all_ready)
+        if supervisor.interruptions:
+            return ExitCode.INTERRUPTED
+        self.ready = True
+        self.tick()
+        self._progress.all_ready(self._gateway.url)
+        return self._work(supervisor, options)
+
+    def _configured(self, supervisor: Supervisor) -> bool:
+        return supervisor.is_done("configuration")
+
+    def _work(self, supervisor: Supervisor, options: Options) -> int:
+        """What comes after the start: the tour, and the time until the end."""
+        code: int = ExitCode.OK
+        if options.tour:
+            supervisor.add(tour_part(self._home))
+            supervisor.run_until(lambda: supervisor.is_done("tour"))
+            code = supervisor.exit_code("tour") or ExitCode.OK
+        if not options.exit:
+            supervisor.run_until(lambda: False)
+        return code
+
+    def tick(self) -> None:
+        """Keeps in step what changes while the mesh runs."""
+        logs.bound(self._home.log, self._settings.log_mib_max * MIB)
+        if self._keys:
+            self._keys.follow()
+        if self.ready:
+            self._tell_clients()
+            self._renew_certificates()
+
+    def _tell_clients(self) -> None:
+        """Writes ready.json where processes or keys have changed."""
+        assert self._supervisor is not None
+        ready = importlib.import_module("verbund.embedded.ready")
+        state = (self._supervisor.pids(), self._home.keys.stat().st_mtime_ns)
+        if state != self._written:
+            ready.write(self._home, self._gateway.url, self._supervisor.pids())
+            self._written = state
+
+    def _renew_certificates(self) -> None:
+        """Looks every hour; Envoy takes a new certificate up without a restart."""
+        if time.monotonic() < self._certificates_due:
+            return
+        certificates = importlib.import_module("verbund.embedded.certificates")
+        certificates.ensure(self._home.tls, [self._gateway.name], certificates.utc_now())
+        self._certificates_due = time.monotonic() + CERTIFICATE_SECONDS
+
+
+def become_for_good(user: ServiceUser) -> None:
+    """Gives root up, and keeps what a change of user would clear: the signal at the death of our own parent."""
+    wanted = ctypes.c_int()
+    LIBC.prctl(PR_GET_PDEATHSIG, ctypes.byref(wanted), 0, 0, 0)
+    user.become()
+    LIBC.prctl(PR_SET_PDEATHSIG, wanted.value, 0, 0, 0)
+
+
+def tour_part(home: Home) -> Part:
+    """The tour, which talks to the person at the terminal."""
+
+    def run(_ready_fd: int) -> None:
+        raise SystemExit(importlib.import_module(preload.TOUR).run(home.path))
+
+    return Part(name="tour", layer=Layer.CLIENT, run=run, once=True, foreground=True, start_seconds_max=3600.0)
