@@ -1,14 +1,14 @@
 """Filters of lists as AIP-160 writes them: comparisons with AND, OR, NOT and parentheses; OR binds tighter than AND.
 
-`parse` turns the text into an expression, `condition` turns that into SQL whose values are parameters. What a list can be
-filtered by is a table of Fields; their SQL is the only text that ever reaches a statement. Refusals name the position.
+`parse` turns the text into an expression, `condition` turns that into SQL whose values are parameters. What a list
+can be filtered by is a table of Fields; their SQL is the only text that reaches a statement. Refusals name positions.
 """
 
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 from typing import NoReturn
 
@@ -78,7 +78,7 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a list can be filtered by. `sql` is a column, or for ELEMENTS a subquery of texts that ends in a condition on `{}`."""
+    """What a list can be filtered by. `sql` is a column, or for ELEMENTS a condition with `{}` after the element."""
 
     kind: Kind
     sql: str
@@ -131,7 +131,7 @@ def tokens_of(text: str) -> list[Token]:
 
 
 class Parser:
-    """Reads tokens by the grammar: all = any {AND any}; any = term {OR term}; term = [NOT] (comparison | '(' all ')')."""
+    """The grammar: all = any {AND any}; any = term {OR term}; term = NOT term | '(' all ')' | comparison."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = iter(tokens)
@@ -208,7 +208,7 @@ class Parser:
 
 
 def condition(expression: Expression | None, fields: Mapping[str, Field]) -> Condition:
-    """The SQL of an expression; it is never NULL inside NOT. Raises Invalid where a field, operator or value does not fit."""
+    """The SQL of an expression. Raises Invalid where a field, operator or value does not fit."""
     if expression is None:
         return Condition("true", {})
     writer = Writer(fields)
@@ -249,7 +249,7 @@ class Writer:
     def _comparison(self, comparison: Comparison) -> str:
         known = self._field(comparison)
         if comparison.operator == ":" and comparison.value == SET:
-            return known.sql.format("IS NOT NULL") if known.kind is Kind.ELEMENTS else f"({known.sql} IS NOT NULL)"
+            return self._given(known)
         operator = "=" if comparison.operator == ":" else comparison.operator
         if known.kind not in (Kind.DATE, Kind.TIME) and operator not in ("=", "!="):
             refuse(comparison.position, f"{comparison.name} is compared by =, != and : only")
@@ -261,6 +261,12 @@ class Writer:
             return self._unknown(comparison, known, operator)
         column = f"left({known.sql}, {len(str(value))})" if known.kind is Kind.DATE else known.sql
         return f"({column} {'IS DISTINCT FROM' if operator == '!=' else operator} {self._parameter(value)})"
+
+    def _given(self, known: Field) -> str:
+        """Whether a field has a value: `strategy:*`."""
+        if known.kind is Kind.ELEMENTS:
+            return known.sql.format("IS NOT NULL")
+        return f"({known.sql} <> 0)" if known.kind is Kind.CODE else f"({known.sql} IS NOT NULL)"
 
     def _unknown(self, comparison: Comparison, known: Field, operator: str) -> str:
         """A comparison with the empty text, which means not known: `period.end_date = ""`."""
@@ -294,15 +300,14 @@ def time_of(comparison: Comparison) -> datetime:
     """The time that a comparison states, with its zone; raises Invalid."""
     try:
         time = datetime.fromisoformat(comparison.value)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None or "T" not in comparison.value.upper():
-        refuse(
-            comparison.position, f'{comparison.name} is a time like "2026-11-23T09:00:00Z", not {comparison.value!r}'
-        )
-    return time
+        if time.tzinfo is not None and "T" in comparison.value.upper():
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    refuse(comparison.position, f'{comparison.name} is a time like "2026-11-23T09:00:00Z", not {comparison.value!r}')
 
 
-def codes_of(names: Mapping[str, int], prefix: str) -> dict[str, int]:
+def codes_of(names: Iterable[tuple[str, int]], prefix: str) -> dict[str, int]:
     """The codes of an enum by their names, without its prefix and with it."""
-    return {name.removeprefix(prefix): number for name, number in names.items()} | dict(names)
+    known = dict(names)
+    return {name.removeprefix(prefix): number for name, number in known.items()} | known

@@ -1,0 +1,267 @@
+"""The feed of a worker: reads each new change once, and hands it to every watch that may see it.
+
+One thread listens and reads; another brings resuming watches up to date. A change is converted once for each thing that
+callers are told of it, however many watch.
+"""
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+
+import structlog
+
+from verbund.database.database import Database
+from verbund.registry.changes.domain import Cursor, Entry
+from verbund.registry.changes.messages import change_of, token_of
+from verbund.registry.changes.store import CHANNEL, ChangeStore
+from verbund.registry.v1 import change_service_pb2 as pb
+from verbund.serving.call import Call
+from verbund.serving.refusals import Refusal
+from verbund.serving.watches import QUEUE_MAX, Watch
+
+PAGE = 200
+RECENT_MAX = 1_000  # changes kept in memory, so that a watch can join between two readings
+RECENT_BYTES_MAX = 8 * 1024 * 1024
+RETRY_SECONDS = 1.0
+WAIT_SECONDS_MIN = 0.002  # while a change waits for an older transaction to end
+WAIT_SECONDS_MAX = 0.1
+CALL_SECONDS = 10.0
+log = structlog.get_logger(__name__)
+
+
+class Published:
+    """A change, and what it looks like to those who are told of it."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.cursor = entry.cursor
+        self.resource = entry.change.resource
+        self.bytes = len(entry.change.body or b"")
+        self._entry = entry
+        self._told: dict[str, pb.ChangeType.ValueType | None] = {}
+        self._messages: dict[int, bytes] = {}
+
+    def message(self, organisation: str) -> bytes | None:
+        """The message for callers of an organisation; None where they may not know."""
+        if organisation not in self._told:
+            self._told[organisation] = self._entry.change.told(organisation)
+        told = self._told[organisation]
+        if told is None:
+            return None
+        if told not in self._messages:
+            shown = pb.WatchChangesResponse(change=change_of(self._entry, told), resume_token=token_of(self.cursor))
+            self._messages[told] = shown.SerializeToString()
+        return self._messages[told]
+
+
+class Follower:
+    """A watch of the feed: which changes it is for, and how far it has come."""
+
+    def __init__(self, call: Call, resources: Iterable[str], after: Cursor) -> None:
+        self.call = call
+        self.after = after
+        self.watch: Watch | None = None
+        self._resources = frozenset(resources)
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def begin(self, watch: Watch) -> None:
+        """The first message: the watch stands."""
+        with self._lock:
+            self.watch = watch
+            watch.offer(pb.WatchChangesResponse(started=pb.WatchStarted(), resume_token=token_of(self.after)))
+
+    def take(self, published: Published) -> None:
+        """Offers a change that comes after what the watch has, if it is for it."""
+        with self._lock:
+            if self._ended or self.watch is None or published.cursor <= self.after:
+                return
+            self.after = published.cursor
+            if self._resources and published.resource not in self._resources:
+                return
+            message = published.message(self.call.organisation)
+            if message is not None:
+                self.watch.offer(message)
+
+    def skip(self, to: Cursor) -> None:
+        """Nothing up to here is for this watch."""
+        with self._lock:
+            self.after = max(self.after, to)
+
+    def end(self, cause: "pb.WatchEndCause.ValueType") -> pb.WatchChangesResponse:
+        """The last message. No change is offered after it, so its token names exactly what was."""
+        with self._lock:
+            self._ended = True
+            return pb.WatchChangesResponse(end=pb.WatchEnd(cause=cause), resume_token=token_of(self.after))
+
+    @property
+    def active(self) -> bool:
+        """Whether it still takes changes."""
+        return not self._ended and self.watch is not None and self.watch.active
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a page of changes fits behind what its reader has not yet taken."""
+        return self.watch is not None and self.watch.waiting + PAGE < QUEUE_MAX
+
+
+class Feed:
+    """Reads changes as the jobs role, and hands them out. `start` it; `close` ends it."""
+
+    def __init__(self, jobs: Database, service: Database, changes: ChangeStore, *, look_seconds: float) -> None:
+        self._jobs = jobs
+        self._service = service
+        self._changes = changes
+        self._look_seconds = look_seconds
+        self._lock = threading.Lock()
+        self._followers: set[Follower] = set()
+        self._lagging: deque[Follower] = deque()
+        self._lag = threading.Event()
+        self._recent: deque[Published] = deque()
+        self._recent_bytes = 0
+        self._floor: Cursor | None = None  # every change after it is in `recent` or not yet read
+        self._reached = Cursor(0, 0)
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._listen, name="feed", daemon=True),
+            threading.Thread(target=self._catch_up, name="feed-backlog", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Starts to read."""
+        for thread in self._threads:
+            thread.start()
+
+    def ready(self) -> bool:
+        """Whether watches can be taken."""
+        return self._floor is not None
+
+    def close(self) -> None:
+        """Stops reading; a NOTIFY of its own wakes the listening thread."""
+        self._stopping.set()
+        self._lag.set()
+        with contextlib.suppress(Refusal), self._jobs.transaction(Call.internal("registry.feed.close")) as tx:
+            tx.notify(CHANNEL)
+        for thread in self._threads:
+            thread.join(timeout=self._look_seconds + RETRY_SECONDS)
+
+    def follow(self, follower: Follower) -> None:
+        """Brings a watch up to date and keeps it so."""
+        if follower.watch is not None:
+            follower.watch.on_close(lambda: self._leave(follower))
+        if not self._join(follower):
+            with self._lock:
+                self._lagging.append(follower)
+            self._lag.set()
+
+    def _join(self, follower: Follower) -> bool:
+        """Takes a watch in if everything after its cursor is at hand: nothing is missed, and nothing comes twice."""
+        with self._lock:
+            if self._floor is None or follower.after < self._floor:
+                return False
+            for published in self._recent:
+                follower.take(published)
+            self._followers.add(follower)
+        if not follower.active:
+            self._leave(follower)
+        return True
+
+    def _leave(self, follower: Follower) -> None:
+        with self._lock:
+            self._followers.discard(follower)
+
+    def _listen(self) -> None:
+        """Reads when woken, and every few seconds whether woken or not. Ends with `close`."""
+        with contextlib.closing(self._jobs.listen(CHANNEL, wait_seconds=self._look_seconds)) as woken:
+            for _ in woken:
+                if self._stopping.is_set():
+                    return
+                try:
+                    self._read_new()
+                except Refusal as refusal:
+                    log.warning("feed waits", reason=refusal.reason)  # the next look reads what this one did not
+                except Exception:
+                    log.exception("feed failed")
+
+    def _read_new(self) -> None:
+        """Publishes every change that can be read, and waits for those that an older transaction holds back."""
+        pause = WAIT_SECONDS_MIN
+        while not self._stopping.is_set():
+            call = Call.internal("registry.feed", deadline_seconds=CALL_SECONDS)
+            with self._jobs.read(call) as rows:
+                until, _ = self._changes.horizon(rows)
+                if self._floor is None:
+                    self._begin(until)
+                entries = self._changes.feed(rows, self._reached, until=until, size=PAGE)
+                waiting = len(entries) < PAGE and self._changes.waiting(rows, beyond=until)
+            self._publish([Published(entry) for entry in entries], until if len(entries) < PAGE else None)
+            if len(entries) == PAGE:
+                continue
+            if not waiting:
+                return
+            self._stopping.wait(pause)
+            pause = min(pause * 2, WAIT_SECONDS_MAX)
+
+    def _begin(self, at: Cursor) -> None:
+        with self._lock:
+            self._floor = self._reached = at
+
+    def _publish(self, changes: list[Published], until: Cursor | None) -> None:
+        """Hands changes to the watches, and keeps the latest. `until`: everything before it has been read."""
+        for published in changes:
+            with self._lock:
+                self._reached = published.cursor
+                self._keep(published)
+                for follower in self._followers:
+                    follower.take(published)
+        if until is not None:
+            self._reached = max(self._reached, until)
+
+    def _keep(self, published: Published) -> None:
+        self._recent.append(published)
+        self._recent_bytes += published.bytes
+        while len(self._recent) > RECENT_MAX or self._recent_bytes > RECENT_BYTES_MAX:
+            dropped = self._recent.popleft()
+            self._recent_bytes -= dropped.bytes
+            self._floor = dropped.cursor
+
+    def _catch_up(self) -> None:
+        """Reads the backlogs of resuming watches, a page each in turn, until each can join."""
+        while not self._stopping.is_set():
+            self._lag.wait()
+            self._lag.clear()
+            while self._lagging and not self._stopping.is_set():
+                progress = False
+                for _ in range(len(self._lagging)):
+                    progress = self._advance(self._lagging.popleft()) or progress
+                if not progress:
+                    self._stopping.wait(WAIT_SECONDS_MAX)
+
+    def _advance(self, follower: Follower) -> bool:
+        """Gives a lagging watch its next page; tells whether that led anywhere."""
+        if not follower.active:
+            return True
+        try:
+            moved = follower.has_room and self._read_backlog(follower)
+        except Refusal:
+            moved = False
+        except Exception:
+            log.exception("backlog failed")
+            moved = False
+        if not (moved and self._join(follower)):
+            self._lagging.append(follower)
+        return moved
+
+    def _read_backlog(self, follower: Follower) -> bool:
+        """One page of what the caller may see, read as the caller under row-level security."""
+        call = dataclasses.replace(follower.call, deadline=time.monotonic() + CALL_SECONDS)
+        with self._service.read(call) as rows:
+            until, _ = self._changes.horizon(rows)
+            entries = self._changes.feed(rows, follower.after, until=until, size=PAGE)
+        for entry in entries:
+            follower.take(Published(entry))
+        if len(entries) < PAGE:
+            follower.skip(until)
+        return True

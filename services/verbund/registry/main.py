@@ -1,0 +1,63 @@
+"""The registry put together: settings, database, stores, servicers."""
+
+from collections.abc import Callable, Mapping
+
+from verbund import settings as loader
+from verbund.database.database import Database
+from verbund.registry import idempotency
+from verbund.registry.changes.feed import Feed
+from verbund.registry.changes.servicer import ChangeServicer, last_message
+from verbund.registry.changes.store import ChangeStore
+from verbund.registry.projects.servicer import ProjectServicer
+from verbund.registry.projects.store import ProjectStore
+from verbund.registry.records import now
+from verbund.registry.settings import RegistrySettings
+from verbund.registry.strategies.servicer import StrategyServicer
+from verbund.registry.strategies.store import MeasureStore, StrategyStore
+from verbund.serving.area import Area, Job
+from verbund.serving.call import Principal
+from verbund.serving.settings import ServingSettings
+from verbund.serving.watches import Watches
+
+JOBS_POOL_SIZE = 2
+
+
+def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) -> Area:
+    """The registry; `accepts` tells whether a principal's token still counts. Raises SettingError."""
+    settings = loader.load(RegistrySettings, environment, prefix="VERBUND_REGISTRY_")
+    serving = loader.load(ServingSettings, environment, prefix="VERBUND_SERVING_")
+    dsn = environment.get("VERBUND_DATABASE_DSN", "")
+    if not dsn:
+        raise loader.SettingError("VERBUND_DATABASE_DSN is not set; it takes a PostgreSQL connection string")
+    service = Database(dsn, role="registry_service", schema="registry", pool_size=settings.pool_size)
+    jobs = Database(dsn, role="registry_jobs", schema="registry", pool_size=JOBS_POOL_SIZE)
+    changes = ChangeStore()
+    feed = Feed(jobs, service, changes, look_seconds=settings.feed_look_seconds)
+    watches = Watches(
+        end=last_message,
+        accepts=accepts,
+        total_max=serving.watches_max,
+        per_caller_max=serving.watches_per_caller_max,
+        seconds_max=serving.watch_seconds_max,
+    )
+    feed.start()
+
+    def close() -> None:
+        feed.close()
+        jobs.close()
+        service.close()
+
+    return Area(
+        name="registry",
+        servicers=(
+            StrategyServicer(service, StrategyStore(), MeasureStore(), changes, now),
+            ProjectServicer(service, ProjectStore(), changes, now),
+            ChangeServicer(service, changes, feed, watches),
+        ),
+        jobs=(
+            Job("idempotency sweep", settings.sweep_seconds, idempotency.sweep(jobs, hours=settings.idempotency_hours)),
+        ),
+        ready=lambda: service.ready() and feed.ready(),
+        drain=lambda: watches.drain(serving.drain_seconds),
+        close=close,
+    )

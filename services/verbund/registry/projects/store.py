@@ -1,0 +1,182 @@
+"""The tables `projects` and `project_identifiers`: one method, one visible statement."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import psycopg.errors as pg
+
+from verbund.database.rows import Rows, Transaction
+from verbund.registry.audience import Audience
+from verbund.registry.projects.domain import Project, members_of
+from verbund.registry.projects.query import Words
+from verbund.resources.filters import Condition
+from verbund.resources.names import ProjectName
+from verbund.serving.refusals import Absent, Exists, Invalid, Stale
+
+WORDS_CHARACTERS_MAX = 2_000  # of each description, for misspelt words; full text has all of it
+ALIKE_WORDS_MAX = 8
+
+FIND = "SELECT body, revision, audience FROM registry.projects WHERE name = %(name)s"
+LOCK = "SELECT body, revision, audience FROM registry.projects WHERE name = %(name)s FOR UPDATE"
+LIST = """
+    SELECT p.name, p.body, p.revision, p.audience FROM registry.projects p
+    WHERE p.name > %(after)s AND (<condition>)
+    ORDER BY p.name LIMIT %(size)s
+"""
+SEARCH = """
+    SELECT name, score, body, 0 AS revision, audience
+    FROM registry.search_projects(
+        to_tsquery('pg_catalog.german', %(starts)s), to_tsquery('pg_catalog.english', %(starts)s), %(words)s,
+        %(score)s, %(name)s, %(size)s)
+"""
+INSERT = """
+    INSERT INTO registry.projects (name, owner, revision, audience, body, status, visibility, strategy, measure,
+        start_date, end_date, parties, update_time, search_de, search_en, words)
+    VALUES (%(name)s, %(owner)s, %(revision)s, %(audience)s, %(body)s, %(status)s, %(visibility)s, %(strategy)s,
+        %(measure)s, %(start_date)s, %(end_date)s, %(parties)s, %(update_time)s,
+        setweight(to_tsvector('pg_catalog.german', %(title_de)s), 'A')
+            || to_tsvector('pg_catalog.german', %(description_de)s),
+        setweight(to_tsvector('pg_catalog.english', %(title_en)s), 'A')
+            || to_tsvector('pg_catalog.english', %(description_en)s),
+        lower(%(words)s))
+"""
+UPDATE = """
+    UPDATE registry.projects SET revision = %(revision)s, audience = %(audience)s, body = %(body)s, status = %(status)s,
+        visibility = %(visibility)s, strategy = %(strategy)s, measure = %(measure)s, start_date = %(start_date)s,
+        end_date = %(end_date)s, parties = %(parties)s, update_time = %(update_time)s,
+        search_de = setweight(to_tsvector('pg_catalog.german', %(title_de)s), 'A')
+            || to_tsvector('pg_catalog.german', %(description_de)s),
+        search_en = setweight(to_tsvector('pg_catalog.english', %(title_en)s), 'A')
+            || to_tsvector('pg_catalog.english', %(description_en)s),
+        words = lower(%(words)s)
+    WHERE name = %(name)s AND revision = %(revision_before)s
+"""
+DELETE = "DELETE FROM registry.projects WHERE name = %(name)s"
+INSERT_IDENTIFIERS = """
+    INSERT INTO registry.project_identifiers (owner, scheme, id, project, audience)
+    SELECT %(owner)s, given.scheme, given.id, %(name)s, %(audience)s
+    FROM unnest(%(schemes)s::text[], %(ids)s::text[]) AS given (scheme, id)
+"""
+DELETE_IDENTIFIERS = "DELETE FROM registry.project_identifiers WHERE project = %(name)s"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A project that a search found."""
+
+    score: float
+    project: Project
+
+
+class ProjectStore:
+    """Projects in PostgreSQL; row-level security leaves those that the caller may see."""
+
+    def find(self, rows: Rows, name: ProjectName, organisation: str) -> Project:
+        """A project that the organisation may see; raises Absent."""
+        row = rows.one(FIND, name=name)
+        project = None if row is None else project_of(row)
+        if project is None or not project.audience.includes(organisation):
+            raise Absent(name)
+        return project
+
+    def lock(self, tx: Transaction, name: ProjectName, organisation: str) -> Project:
+        """The same, locked until the transaction ends where the organisation owns it: nobody locks another's row."""
+        row = tx.one(LOCK, name=name)
+        return self.find(tx, name, organisation) if row is None else project_of(row)
+
+    def list(self, rows: Rows, condition: Condition, *, after: str, size: int) -> Sequence[Project]:
+        """The projects that a condition is true for, by name."""
+        statement = LIST.replace("<condition>", condition.sql)
+        return [project_of(row) for row in rows.all(statement, after=after, size=size, **condition.parameters)]
+
+    def search(self, rows: Rows, words: Words, *, after: tuple[float, str], size: int) -> Sequence[Hit]:
+        """The projects that words find, the best first."""
+        score, name = after
+        alike = sorted(words.plain, key=len, reverse=True)[:ALIKE_WORDS_MAX]
+        found = rows.all(SEARCH, starts=words.starts(), words=alike, score=score, name=name, size=size)
+        return [Hit(row["score"], project_of(row)) for row in found]
+
+    def insert(self, tx: Transaction, project: Project) -> None:
+        """Records a project. Raises Exists for a name or identifier in use, Invalid where it names nothing."""
+        with constraints_refused(project):
+            tx.execute(INSERT, **columns_of(project))
+            self._insert_identifiers(tx, project)
+
+    def save(self, tx: Transaction, before: Project, project: Project) -> None:
+        """Stores a project's new form; raises as `insert`, and Stale where another change came between."""
+        with constraints_refused(project):
+            if tx.execute(UPDATE, revision_before=before.revision, **columns_of(project)) != 1:
+                raise Stale(project.name)
+            if before.audience != project.audience or before.content.identifiers != project.content.identifiers:
+                tx.execute(DELETE_IDENTIFIERS, name=project.name)
+                self._insert_identifiers(tx, project)
+
+    def delete(self, tx: Transaction, project: Project) -> None:
+        """Deletes a project and its identifiers."""
+        if tx.execute(DELETE, name=project.name) != 1:
+            raise Stale(project.name)
+
+    def _insert_identifiers(self, tx: Transaction, project: Project) -> None:
+        identifiers = project.content.identifiers
+        if identifiers:
+            tx.execute(
+                INSERT_IDENTIFIERS,
+                owner=project.owner,
+                name=project.name,
+                audience=project.audience.stored(),
+                schemes=[identifier.scheme for identifier in identifiers],
+                ids=[identifier.id for identifier in identifiers],
+            )
+
+
+@contextlib.contextmanager
+def constraints_refused(project: Project) -> Iterator[None]:
+    """The database decides races; what its constraints refuse is refused to the caller."""
+    try:
+        yield
+    except (pg.UniqueViolation, pg.ForeignKeyViolation) as error:
+        match error.diag.constraint_name:
+            case "projects_pkey":
+                raise Exists(project.name) from None
+            case "project_identifiers_pkey":
+                raise Exists(f"{project.name}/identifiers") from None
+            case "projects_strategy_fkey":
+                raise Invalid("project.strategy", "there is no such strategy") from None
+            case "projects_measure_fkey":
+                raise Invalid("project.measure", "there is no such measure") from None
+        raise
+
+
+def columns_of(project: Project) -> dict[str, Any]:
+    """What statements look for, beside the body."""
+    content = project.content
+    title, description = content.title, content.description
+    begin = WORDS_CHARACTERS_MAX
+    return {
+        "name": project.name,
+        "owner": project.owner,
+        "revision": project.revision,
+        "audience": project.audience.stored(),
+        "body": project.body,
+        "status": content.status,
+        "visibility": content.visibility,
+        "strategy": content.strategy or None,
+        "measure": content.measure or None,
+        "start_date": content.period.start_date or None,
+        "end_date": content.period.end_date or None,
+        "parties": members_of(content),
+        "update_time": content.update_time.ToDatetime(UTC),
+        "title_de": title.de,
+        "title_en": title.en,
+        "description_de": description.de,
+        "description_en": description.en,
+        "words": " ".join([title.de, title.en, description.de[:begin], description.en[:begin]]),
+    }
+
+
+def project_of(row: dict[str, Any]) -> Project:
+    """A row as the domain has it."""
+    return Project(body=bytes(row["body"]), revision=row["revision"], audience=Audience.of(row["audience"]))

@@ -1,0 +1,123 @@
+"""StrategyService: load, decide, save, show."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.empty_pb2 import Empty
+
+from verbund.database.database import Database
+from verbund.registry.changes.domain import Change
+from verbund.registry.changes.store import ChangeStore
+from verbund.registry.strategies.domain import Strategy
+from verbund.registry.strategies.store import MeasureStore, StrategyStore
+from verbund.registry.v1 import strategy_service_pb2 as pb
+from verbund.resources import pages
+from verbund.resources.names import MeasureName, StrategyName
+from verbund.serving.call import Call
+
+
+class StrategyServicer:
+    """Strategies and their measures."""
+
+    service: ServiceDescriptor = pb.DESCRIPTOR.services_by_name["StrategyService"]
+
+    def __init__(
+        self,
+        database: Database,
+        strategies: StrategyStore,
+        measures: MeasureStore,
+        changes: ChangeStore,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._strategies = strategies
+        self._measures = measures
+        self._changes = changes
+        self._clock = clock
+
+    def CreateStrategy(self, request: pb.CreateStrategyRequest, call: Call) -> pb.Strategy:  # noqa: N802
+        """Records a strategy."""
+        with self._database.transaction(call) as tx:
+            strategy = Strategy.created(request, owner=call.organisation, at=self._clock())
+            self._strategies.insert(tx, strategy)
+            self._changes.record(tx, Change.created(strategy, call))
+            return tx.answer(strategy.content)
+
+    def GetStrategy(self, request: pb.GetStrategyRequest, call: Call) -> bytes:  # noqa: N802
+        """Reads one strategy: the stored bytes are the answer."""
+        with self._database.read(call) as rows:
+            return self._strategies.find(rows, StrategyName(request.name)).body
+
+    def ListStrategies(self, request: pb.ListStrategiesRequest, call: Call) -> pb.ListStrategiesResponse:  # noqa: N802
+        """Lists strategies by name."""
+        arguments = pages.arguments_of(request, call.organisation)
+        position = pages.decode(request.page_token, arguments, str) or [""]
+        size = pages.size(request.page_size)
+        with self._database.read(call) as rows:
+            found = self._strategies.list(rows, after=str(position[0]), size=size + 1)
+        token = pages.encode(arguments, found[size - 1].name) if len(found) > size else ""
+        return pb.ListStrategiesResponse(strategies=[each.content for each in found[:size]], next_page_token=token)
+
+    def UpdateStrategy(self, request: pb.UpdateStrategyRequest, call: Call) -> pb.Strategy:  # noqa: N802
+        """Changes a strategy; an update that changes nothing is answered and told to nobody."""
+        with self._database.transaction(call) as tx:
+            before = self._strategies.lock(tx, StrategyName(request.strategy.name))
+            after = before.updated(request.strategy, request.update_mask, call=call, at=self._clock())
+            if after is not before:
+                self._strategies.save(tx, before, after)
+                self._changes.record(tx, Change.updated(before, after, call))
+            return tx.answer(after.content)
+
+    def DeleteStrategy(self, request: pb.DeleteStrategyRequest, call: Call) -> Empty:  # noqa: N802
+        """Deletes a strategy that has no measures and no projects."""
+        with self._database.transaction(call) as tx:
+            locked = self._strategies.lock(tx, StrategyName(request.name))
+            strategy = locked.deleted(request.etag, call=call)
+            self._strategies.delete(tx, strategy)
+            self._changes.record(tx, Change.deleted(strategy, call, at=self._clock()))
+            return tx.answer(Empty())
+
+    def CreateMeasure(self, request: pb.CreateMeasureRequest, call: Call) -> pb.Measure:  # noqa: N802
+        """Records a measure of a strategy; as every change of a strategy, by its owner."""
+        with self._database.transaction(call) as tx:
+            strategy = self._strategies.find(tx, StrategyName(request.parent))
+            measure = strategy.measure(request, call=call, at=self._clock())
+            self._measures.insert(tx, measure, strategy)
+            self._changes.record(tx, Change.created(measure, call))
+            return tx.answer(measure.content)
+
+    def GetMeasure(self, request: pb.GetMeasureRequest, call: Call) -> bytes:  # noqa: N802
+        """Reads one measure: the stored bytes are the answer."""
+        with self._database.read(call) as rows:
+            return self._measures.find(rows, MeasureName(request.name)).body
+
+    def ListMeasures(self, request: pb.ListMeasuresRequest, call: Call) -> pb.ListMeasuresResponse:  # noqa: N802
+        """Lists a strategy's measures by name."""
+        arguments = pages.arguments_of(request, call.organisation)
+        position = pages.decode(request.page_token, arguments, str) or [""]
+        size = pages.size(request.page_size)
+        with self._database.read(call) as rows:
+            parent = self._strategies.find(rows, StrategyName(request.parent))
+            found = self._measures.list(rows, StrategyName(parent.name), after=str(position[0]), size=size + 1)
+        token = pages.encode(arguments, found[size - 1].name) if len(found) > size else ""
+        return pb.ListMeasuresResponse(measures=[each.content for each in found[:size]], next_page_token=token)
+
+    def UpdateMeasure(self, request: pb.UpdateMeasureRequest, call: Call) -> pb.Measure:  # noqa: N802
+        """Changes a measure; an update that changes nothing is answered and told to nobody."""
+        with self._database.transaction(call) as tx:
+            before = self._measures.lock(tx, MeasureName(request.measure.name))
+            after = before.updated(request.measure, request.update_mask, call=call, at=self._clock())
+            if after is not before:
+                self._measures.save(tx, before, after)
+                self._changes.record(tx, Change.updated(before, after, call))
+            return tx.answer(after.content)
+
+    def DeleteMeasure(self, request: pb.DeleteMeasureRequest, call: Call) -> Empty:  # noqa: N802
+        """Deletes a measure that has no projects."""
+        with self._database.transaction(call) as tx:
+            locked = self._measures.lock(tx, MeasureName(request.name))
+            measure = locked.deleted(request.etag, call=call)
+            self._measures.delete(tx, measure)
+            self._changes.record(tx, Change.deleted(measure, call, at=self._clock()))
+            return tx.answer(Empty())
