@@ -10,8 +10,18 @@ def public(name: str, rate: int) -> Rule:
 
 
 ROUTES: tuple[HttpRoute, ...] = (
-    HttpRoute(area="identity", methods=("POST",), path="/oauth2/token", rule=public("identity.tokens.issue", pb.RATE_AUTHENTICATE)),
-    HttpRoute(area="identity", methods=("POST",), path="/oauth2/revoke", rule=public("identity.tokens.revoke", pb.RATE_AUTHENTICATE)),
+    HttpRoute(
+        area="identity",
+        methods=("POST",),
+        path="/oauth2/token",
+        rule=public("identity.tokens.issue", pb.RATE_AUTHENTICATE),
+    ),
+    HttpRoute(
+        area="identity",
+        methods=("POST",),
+        path="/oauth2/revoke",
+        rule=public("identity.tokens.revoke", pb.RATE_AUTHENTICATE),
+    ),
     HttpRoute(area="identity", methods=("GET",), path="/oauth2/jwks", rule=public("identity.keys.read", pb.RATE_READ)),
     HttpRoute(
         area="identity",

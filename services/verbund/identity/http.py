@@ -1,0 +1,161 @@
+"""Identity's OAuth routes: tokens (RFC 6749), revocation (RFC 7009), keys (RFC 7517), metadata (RFC 8414).
+
+Their rules stand in routes.py.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import structlog
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from verbund.identity.tokens.domain import OAuthError
+from verbund.identity.tokens.endpoint import GRANT, TOKEN_PATH, Form, TokenEndpoint
+from verbund.serving.refusals import Refusal
+
+REVOKE_PATH = "/oauth2/revoke"
+JWKS_PATH = "/oauth2/jwks"
+METADATA_PATH = "/.well-known/oauth-authorization-server"
+FORM_TYPE = "application/x-www-form-urlencoded"
+BODY_BYTES_MAX = 64 * 1024
+FIELDS_MAX = 32
+ALGORITHMS = ["ES256", "Ed25519", "EdDSA", "PS256"]
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+# Much shorter than keys are published before they sign, so that no honest cache misses one.
+JWKS_HEADERS = {"Cache-Control": "public, max-age=60", "Content-Type": "application/jwk-set+json"}
+METADATA_HEADERS = {"Cache-Control": "public, max-age=300"}
+RETRY_SECONDS = "1"
+
+log = structlog.get_logger(__name__)
+
+
+def application(endpoint: TokenEndpoint, *, issuer: str, jwks_file: Path) -> Starlette:
+    """The ASGI application of identity's HTTP routes."""
+    known = metadata(issuer)
+
+    async def metadata_read(_request: Request) -> Response:
+        return JSONResponse(known, headers=METADATA_HEADERS)
+
+    async def keys_read(_request: Request) -> Response:
+        return await run_in_threadpool(published_keys, jwks_file)
+
+    return Starlette(
+        routes=[
+            Route(TOKEN_PATH, form_route(lambda form: issued(endpoint, form)), methods=["POST"]),
+            Route(REVOKE_PATH, form_route(lambda form: revoked(endpoint, form)), methods=["POST"]),
+            Route(JWKS_PATH, keys_read, methods=["GET"]),
+            Route(METADATA_PATH, metadata_read, methods=["GET"]),
+        ]
+    )
+
+
+def metadata(issuer: str) -> dict[str, Any]:
+    """What clients learn about this authorisation server (RFC 8414, section 2)."""
+    return {
+        "issuer": issuer,
+        "token_endpoint": issuer + TOKEN_PATH,
+        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+        "revocation_endpoint": issuer + REVOKE_PATH,
+        "revocation_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+        "jwks_uri": issuer + JWKS_PATH,
+        "grant_types_supported": [GRANT],
+        "response_types_supported": [],
+    }
+
+
+def issued(endpoint: TokenEndpoint, form: Form) -> Response:
+    """The answer of RFC 6749, section 5.1."""
+    token = endpoint.issue(form)
+    content = {"access_token": token.token, "token_type": "Bearer", "expires_in": token.life_seconds}
+    return JSONResponse(content, headers=NO_STORE)
+
+
+def revoked(endpoint: TokenEndpoint, form: Form) -> Response:
+    """The answer of RFC 7009, section 2.2: the same for a token that was none."""
+    endpoint.revoke(form)
+    return Response(headers=NO_STORE)
+
+
+def published_keys(jwks_file: Path) -> Response:
+    """The public keys as gateway and services have them: what is published, not what the database says."""
+    try:
+        return Response(jwks_file.read_bytes(), headers=JWKS_HEADERS)
+    except FileNotFoundError:
+        return unavailable()
+
+
+def form_route(handle: Callable[[Form], Response]) -> Callable[[Request], Any]:
+    """A route that reads a form, and hands it to a synchronous function in a thread."""
+
+    async def route(request: Request) -> Response:
+        scheme = request.headers.get("authorization", "").partition(" ")[0]
+        try:
+            form = form_of(request.headers, await body_of(request))
+        except OAuthError as error:
+            return error_of(error, scheme)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        return await run_in_threadpool(answer, handle, form, scheme)
+
+    return route
+
+
+def answer(handle: Callable[[Form], Response], form: Form, scheme: str) -> Response:
+    """What `handle` answers, or the error it means."""
+    try:
+        return handle(form)
+    except OAuthError as error:
+        log.info("refused", error=error.code)
+        return error_of(error, scheme)
+    except Refusal as refusal:  # the database is away, or slower than the deadline
+        log.warning("unavailable", reason=refusal.reason)
+        return unavailable()
+
+
+async def body_of(request: Request) -> bytes:
+    """The request's body; raises OAuthError where it is larger than a form needs to be."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise OAuthError("invalid_request", f"the body is larger than {BODY_BYTES_MAX} bytes", status=413)
+    return bytes(body)
+
+
+def form_of(headers: Mapping[str, str], body: bytes) -> Form:
+    """The fields of a form; empty ones count as left out, and none may stand twice (RFC 6749, section 3.2)."""
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise OAuthError("invalid_request", f"the body must be {FORM_TYPE}")
+    try:
+        pairs = parse_qsl(body.decode("ascii"), encoding="utf-8", errors="strict", max_num_fields=FIELDS_MAX)
+    except ValueError:
+        raise OAuthError("invalid_request", "the body is not a form") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise OAuthError("invalid_request", "a field stands twice")
+    return form
+
+
+def error_of(error: OAuthError, scheme: str) -> Response:
+    """The answer of RFC 6749, section 5.2: a 401 names the scheme that was tried in vain."""
+    content = {"error": error.code} | ({"error_description": error.description} if error.description else {})
+    headers = dict(NO_STORE)
+    if error.status == 401 and scheme.lower() in ("basic", "bearer"):  # noqa: PLR2004
+        headers["WWW-Authenticate"] = f'{scheme.capitalize()} realm="verbund"'
+    if error.status == 429:  # noqa: PLR2004
+        headers["Retry-After"] = RETRY_SECONDS
+    return JSONResponse(content, status_code=error.status, headers=headers)
+
+
+def unavailable() -> Response:
+    """A part that the endpoint needs is away."""
+    headers = NO_STORE | {"Retry-After": RETRY_SECONDS}
+    return JSONResponse({"error": "temporarily_unavailable"}, status_code=503, headers=headers)

@@ -1,0 +1,95 @@
+"""Composes identity: settings -> database -> stores -> servicers, HTTP routes and jobs."""
+
+from collections.abc import Callable, Mapping
+
+from verbund import settings as loader
+from verbund.database.database import Database
+from verbund.identity import http
+from verbund.identity.clock import wall_clock
+from verbund.identity.keys.publication import JWKS, Publisher
+from verbund.identity.keys.rotation import Rotation
+from verbund.identity.keys.sealing import Seal
+from verbund.identity.keys.store import KeyStore
+from verbund.identity.organisations.servicer import OrganisationServicer
+from verbund.identity.organisations.store import OrganisationStore
+from verbund.identity.settings import IdentitySettings
+from verbund.identity.sweeping import Sweep
+from verbund.identity.systems.servicer import SystemServicer
+from verbund.identity.systems.store import SystemStore
+from verbund.identity.tokens.allowance import Allowance
+from verbund.identity.tokens.endpoint import TokenEndpoint
+from verbund.identity.tokens.signing import Signer
+from verbund.identity.tokens.store import TokenStore
+from verbund.serving.area import Area, Job
+from verbund.serving.call import Principal
+from verbund.serving.http import observed
+from verbund.serving.settings import ServingSettings
+
+ROTATE_SECONDS = 1.0
+TURNS_MAX = 3  # a new mesh makes its first key, publishes it, and signs with it, in one go
+SWEEP_SECONDS = 30.0
+JOB_CONNECTIONS = 4
+
+
+def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) -> Area:  # noqa: ARG001 - it holds no watches
+    """Identity, ready to be served; raises SettingError or SealError."""
+    settings = loader.load(IdentitySettings, environment, prefix="VERBUND_IDENTITY_")
+    serving = loader.load(ServingSettings, environment, prefix="VERBUND_SERVING_")
+    dsn = environment.get("VERBUND_DATABASE_DSN", "")
+    if not dsn:
+        raise loader.SettingError("VERBUND_DATABASE_DSN is not set; it takes a PostgreSQL connection string")
+    seal = Seal.read(settings.key_encryption_file)
+    database = Database(dsn, role="identity_service", schema="identity", pool_size=settings.pool_size)
+    jobs = Database(dsn, role="identity_jobs", schema="identity", pool_size=JOB_CONNECTIONS)
+    organisations, keys, clock = OrganisationStore(), KeyStore(), wall_clock
+    publisher = Publisher(
+        database=jobs,
+        keys=keys,
+        directory=settings.publish_dir,
+        token_life=settings.schedule.token_life,
+        clock=clock,
+    )
+    rotation = Rotation(database=jobs, keys=keys, seal=seal, schedule=settings.schedule, clock=clock)
+    endpoint = TokenEndpoint(
+        database=database,
+        tokens=TokenStore(),
+        signer=Signer(database=database, keys=keys, seal=seal),
+        publisher=publisher,
+        allowance=Allowance(settings.tokens_per_minute_max),
+        issuer=serving.issuer,
+        life_seconds=settings.token_seconds,
+        clock=clock,
+    )
+    application = http.application(endpoint, issuer=serving.issuer, jwks_file=settings.publish_dir / JWKS)
+
+    def turn_keys() -> None:
+        for _ in range(TURNS_MAX):
+            if not rotation.run():
+                return
+            publisher.publish_soon()
+
+    def close() -> None:
+        database.close()
+        jobs.close()
+
+    return Area(
+        name="identity",
+        servicers=(
+            OrganisationServicer(database=database, organisations=organisations, publisher=publisher, clock=clock),
+            SystemServicer(
+                database=database,
+                organisations=organisations,
+                systems=SystemStore(),
+                publisher=publisher,
+                clock=clock,
+            ),
+        ),
+        ready=lambda: publisher.ready() and database.ready(),
+        jobs=(
+            Job("identity.rotate", ROTATE_SECONDS, turn_keys),
+            Job("identity.publish", settings.publish_every_seconds, publisher.keep),
+            Job("identity.sweep", SWEEP_SECONDS, Sweep(jobs).run),
+        ),
+        http=observed(application, "identity"),
+        close=close,
+    )

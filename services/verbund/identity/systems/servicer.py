@@ -1,0 +1,147 @@
+"""SystemService: protos in, domain, protos out."""
+# ruff: noqa: N802 - methods are named as the proto names them
+
+import hashlib
+from collections.abc import Callable
+
+from verbund.database.database import Database
+from verbund.database.rows import Transaction
+from verbund.identity.clock import Clock, timestamp
+from verbund.identity.keys.publication import Publisher
+from verbund.identity.organisations.domain import State
+from verbund.identity.organisations.store import OrganisationStore
+from verbund.identity.systems import jwk
+from verbund.identity.systems.domain import Key, System, refuse_giving
+from verbund.identity.systems.store import SystemStore
+from verbund.identity.v1 import system_service_pb2 as pb
+from verbund.resources import pages
+from verbund.resources.names import OrganisationName, SystemName
+from verbund.serving.call import Call
+
+STATES = {State.ACTIVE: pb.SYSTEM_STATE_ACTIVE, State.SUSPENDED: pb.SYSTEM_STATE_SUSPENDED}
+
+
+class SystemServicer:
+    """The IT systems of organisations."""
+
+    service = pb.DESCRIPTOR.services_by_name["SystemService"]
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        organisations: OrganisationStore,
+        systems: SystemStore,
+        publisher: Publisher,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._organisations = organisations
+        self._systems = systems
+        self._publisher = publisher
+        self._clock = clock
+
+    def CreateSystem(self, request: pb.CreateSystemRequest, call: Call) -> pb.System:
+        """Registers a system with its first key."""
+        parent = OrganisationName(request.parent)
+        refuse_giving(request.system.roles, call)
+        key = jwk.parse(request.jwk)
+        with self._database.transaction(call) as tx:
+            self._organisations.get(tx, parent).refuse_stranger(call)
+            now = self._clock()
+            new = System(
+                name=SystemName(f"{parent}/systems/{request.system_id}"),
+                organisation=parent,
+                title=request.system.title,
+                roles=tuple(request.system.roles),
+                keys=(Key(key, now),),
+                create_time=now,
+                update_time=now,
+            )
+            self._systems.insert(tx, new)
+            return answered(tx, call, "created", new)
+
+    def GetSystem(self, request: pb.GetSystemRequest, call: Call) -> pb.System:
+        """Reads one system."""
+        with self._database.read(call) as rows:
+            return to_proto(self._systems.get(rows, SystemName(request.name)))
+
+    def ListSystems(self, request: pb.ListSystemsRequest, call: Call) -> pb.ListSystemsResponse:
+        """Lists an organisation's systems: those of another organisation look as if it had none."""
+        parent = OrganisationName(request.parent)
+        arguments = pages.arguments_of(request, call.organisation)
+        after = pages.decode(request.page_token, arguments, str)
+        limit = pages.size(request.page_size)
+        with self._database.read(call) as rows:
+            found = self._systems.page(rows, parent, after=str(after[0]) if after else "", limit=limit + 1)
+            if not found:
+                self._organisations.get(rows, parent)
+        more = pages.encode(arguments, found[limit - 1].name) if len(found) > limit else ""
+        return pb.ListSystemsResponse(systems=[to_proto(system) for system in found[:limit]], next_page_token=more)
+
+    def AddSystemKey(self, request: pb.AddSystemKeyRequest, call: Call) -> pb.System:
+        """Adds a public key."""
+        key = jwk.parse(request.jwk)
+        return self._change(request, call, "key_added", lambda system: system.with_key(key, at=self._clock()))
+
+    def RemoveSystemKey(self, request: pb.RemoveSystemKeyRequest, call: Call) -> pb.System:
+        """Removes a public key."""
+        return self._change(
+            request, call, "key_removed", lambda system: system.without_key(request.kid, at=self._clock())
+        )
+
+    def SuspendSystem(self, request: pb.SuspendSystemRequest, call: Call) -> pb.System:
+        """Suspends; the tokens end with the publication, which is not waited for longer than a moment."""
+        answer = self._change(request, call, "suspended", lambda system: system.suspended(call=call, at=self._clock()))
+        self._publisher.publish_soon()
+        return answer
+
+    def ResumeSystem(self, request: pb.ResumeSystemRequest, call: Call) -> pb.System:
+        """Ends a suspension."""
+        answer = self._change(request, call, "resumed", lambda system: system.resumed(at=self._clock()))
+        self._publisher.publish_soon()
+        return answer
+
+    def _change(
+        self,
+        request: pb.AddSystemKeyRequest | pb.RemoveSystemKeyRequest | pb.SuspendSystemRequest | pb.ResumeSystemRequest,
+        call: Call,
+        verb: str,
+        decide: Callable[[System], System],
+    ) -> pb.System:
+        """Load, decide, save, show."""
+        with self._database.transaction(call) as tx:
+            present = self._systems.lock(tx, SystemName(request.name))
+            refuse_giving(present.roles, call)
+            present.check(request.etag)
+            changed = decide(present)
+            if changed is present:
+                return tx.answer(to_proto(present))
+            self._systems.save(tx, changed)
+            return answered(tx, call, verb, changed)
+
+
+def answered(tx: Transaction, call: Call, verb: str, changed: System) -> pb.System:
+    """The answer to a change, which owes the evidence log a leaf."""
+    answer = to_proto(changed)
+    digest = hashlib.sha256(answer.SerializeToString(deterministic=True)).digest()
+    parties = dict.fromkeys(party for party in (call.organisation, changed.organisation) if party)
+    tx.intend(f"identity.system.{verb}", changed.name, digest, [*parties])
+    return tx.answer(answer)
+
+
+def to_proto(system: System) -> pb.System:
+    """The system as callers see it."""
+    return pb.System(
+        name=system.name,
+        title=system.title,
+        roles=system.roles,
+        keys=[
+            pb.SystemKey(kid=key.jwk.kid, jwk=key.jwk.text, create_time=timestamp(key.create_time))
+            for key in system.keys
+        ],
+        state=STATES[system.state],
+        etag=system.etag,
+        create_time=timestamp(system.create_time),
+        update_time=timestamp(system.update_time),
+    )

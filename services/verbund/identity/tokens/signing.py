@@ -1,0 +1,72 @@
+"""Signs tokens with the key whose turn it is, and verifies them for those who hand them back."""
+
+import json
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from verbund.database.database import Database
+from verbund.identity.keys.sealing import Seal
+from verbund.identity.keys.store import KeyStore
+from verbund.identity.tokens.domain import AccessToken
+from verbund.serving.call import Call
+from verbund.serving.refusals import Down
+
+ALGORITHM = "ES256"
+TYPE = "at+jwt"
+THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
+OPEN_KEYS_MAX = 4
+TOKEN_BYTES_MAX = 8 * 1024
+
+
+class Signer:
+    """Holds the few keys that were opened, by thumbprint. Which of them signs is read with every client."""
+
+    def __init__(self, *, database: Database, keys: KeyStore, seal: Seal) -> None:
+        self._database = database
+        self._keys = keys
+        self._seal = seal
+        self._lock = threading.Lock()
+        self._open: dict[str, ECKey] = {}
+
+    def sign(self, token: AccessToken) -> str:
+        """The token as it is sent; raises Down where no key may sign yet."""
+        kid = token.client.signing_kid
+        if kid is None:
+            raise Down
+        header = {"typ": TYPE, "alg": ALGORITHM, "kid": kid}
+        return jwt.encode(header, token.claims(), self._key(kid), algorithms=[ALGORITHM])
+
+    def verify(self, token: str) -> Mapping[str, Any] | None:
+        """The claims of a token of ours, whatever its age; None where it is none."""
+        try:
+            read = jws.extract_compact(token.encode("ascii")) if len(token) <= TOKEN_BYTES_MAX else None
+            header = read.headers() if read else {}
+            if not isinstance(header, dict) or header.get("typ") != TYPE or not THUMBPRINT.fullmatch(header["kid"]):
+                return None
+            with self._database.read(Call.internal("identity.tokens.verify")) as rows:
+                public = self._keys.public(rows, header["kid"])
+            return jwt.decode(token, ECKey.import_key(json.loads(public)), [ALGORITHM]).claims if public else None
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError):
+            return None
+
+    def _key(self, kid: str) -> ECKey:
+        """The private key; opened once."""
+        found = self._open.get(kid)
+        if found is not None:
+            return found
+        with self._database.read(Call.internal("identity.tokens.sign")) as rows:
+            sealed = self._keys.sealed(rows, kid)
+        if sealed is None:
+            raise Down
+        opened = self._seal.open(sealed)
+        with self._lock:
+            while len(self._open) >= OPEN_KEYS_MAX:
+                self._open.pop(next(iter(self._open)))
+            self._open[kid] = opened
+        return opened
