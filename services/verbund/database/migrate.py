@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -44,7 +45,8 @@ class Migration:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def migrations_of(area: str) -> list[Migration]:
+@cache  # `verbund up` reads them before it gives up the rights that reading them may take
+def migrations_of(area: str) -> tuple[Migration, ...]:
     """The files of an area, by number; raises MigrationError where names or numbers are amiss."""
     found = []
     directory = files(f"verbund.{area}").joinpath("migrations")
@@ -58,7 +60,7 @@ def migrations_of(area: str) -> list[Migration]:
     found.sort(key=lambda migration: migration.number)
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         raise MigrationError(f"the migrations of {area} are not numbered 0001, 0002, … without a gap")
-    return found
+    return tuple(found)
 
 
 def migrate(

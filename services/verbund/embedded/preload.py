@@ -6,19 +6,34 @@ root can enter, nothing can be imported later, so this names also what libraries
 
 import gc
 import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
 from importlib.util import find_spec
+from types import ModuleType
 
 PARTS = (
     "verbund.embedded.parts",
     "verbund.embedded.gateway",
     "verbund.embedded.certificates",
     "verbund.embedded.ready",
+    "verbund.identity.main",
+    "verbund.registry.main",
 )
 
 AT_FIRST_USE = (
+    "anyio._backends._asyncio",
+    "certifi",
     "concurrent.futures.thread",
+    "cryptography.hazmat.backends.openssl.backend",
     "encodings.idna",
     "encodings.latin_1",
+    "grpc._channel",
+    "grpc._interceptor",
+    "grpc._plugin_wrapping",
+    "grpc._server",
+    "httpcore",
     "linecache",
     "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
@@ -31,6 +46,7 @@ AT_FIRST_USE = (
     "uvicorn.loops.asyncio",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.http.h11_impl",
+    "uvicorn.protocols.websockets.auto",
 )
 
 TOUR = "verbund.tour.main"
@@ -43,7 +59,25 @@ def everything() -> None:
         importlib.import_module(name)
     if has_tour():
         importlib.import_module(TOUR)
+    migrate = importlib.import_module("verbund.database.migrate")
+    for area in migrate.AREAS:
+        migrate.migrations_of(area)
+    sys.meta_path.insert(0, LateImports(os.getpid()))
     gc.enable()
+
+
+class LateImports(MetaPathFinder):
+    """Writes down in a part's log what it imports later: the list above lacks it. It finds nothing itself."""
+
+    def __init__(self, supervisor: int) -> None:
+        self._supervisor = supervisor
+        self._seen: set[str] = set()
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:  # noqa: ARG002
+        """Is asked first for every module that is not there yet."""
+        if os.getpid() != self._supervisor and fullname not in self._seen:
+            self._seen.add(fullname)
+            sys.stderr.write(f'{{"level":"warning","event":"imported late","module":"{fullname}"}}\n')
 
 
 def has_tour() -> bool:
