@@ -23,7 +23,7 @@ def ensure(directory: Path, names: Sequence[str], now: datetime) -> bool:
     """Makes or renews what is missing, runs out within 30 days or lacks a name; whether anything was written.
 
     `names` are DNS names and addresses of the gateway besides those of this machine's loopback. The authority may
-    sign for `names` and loopback only: whoever trusts it in a browser trusts it for nothing else.
+    sign for no other DNS name: whoever trusts it in a browser trusts it for no site of the Internet.
     """
     wanted = tuple(dict.fromkeys((*LOOPBACK, *names)))
     ca = read(directory / "ca.pem")
@@ -41,7 +41,7 @@ def make_authority(directory: Path, names: Sequence[str], now: datetime) -> None
     """Writes ca.key and ca.pem."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Verbund, this machine's own authority")])
-    permitted = [subtree(name) for name in names]
+    permitted = dns_names(names)
     certificate = (
         builder(subject, subject, key.public_key(), now, CA_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -119,18 +119,16 @@ def general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def subtree(name: str) -> x509.GeneralName:
-    """The one name that an authority is allowed: addresses as networks of one."""
-    try:
-        return x509.IPAddress(ipaddress.ip_network(name))
-    except ValueError:
-        return x509.DNSName(name)
+def dns_names(names: Sequence[str]) -> list[x509.GeneralName]:
+    """What the authority is bound to. BoringSSL, and so every gRPC client, refuses bounds on addresses."""
+    return [name for name in general_names(names) if isinstance(name, x509.DNSName)]
 
 
 def permits(ca: x509.Certificate, names: Sequence[str]) -> bool:
-    """Whether the authority may sign for all `names`."""
+    """Whether the authority may sign for all `names`, and every client can read its bounds."""
     constraints = ca.extensions.get_extension_for_class(x509.NameConstraints).value
-    return {subtree(name) for name in names} <= set(constraints.permitted_subtrees or ())
+    permitted = set(constraints.permitted_subtrees or ())
+    return set(dns_names(names)) <= permitted and all(isinstance(name, x509.DNSName) for name in permitted)
 
 
 def names_of(certificate: x509.Certificate) -> set[x509.GeneralName]:

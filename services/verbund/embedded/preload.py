@@ -23,6 +23,7 @@ PARTS = (
 )
 
 AT_FIRST_USE = (
+    "_strptime",  # protobuf reads times of JSON with it
     "anyio._backends._asyncio",
     "certifi",
     "concurrent.futures.thread",
