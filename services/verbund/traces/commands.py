@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,7 +14,8 @@ from verbund.traces import drawing
 from verbund.traces.reader import NoTraces, Reader
 from verbund.traces.tree import Tree, tree_of
 
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.1
+QUIET_SECONDS = 1.5  # longer than the services hold their spans back
 WAIT_SECONDS_MAX = 60.0
 
 
@@ -52,18 +54,22 @@ def trace(
         raise click.UsageError(f"{trace_id} is not the id of a trace: {error}") from None
 
 
-def awaited(reader: Reader, prefix: str, wait_seconds: float) -> Tree:
-    """The tree of a trace, when it is whole and no longer grows, or the time is over. Raises Failure."""
+def awaited(
+    reader: Reader, prefix: str, wait_seconds: float, *, enough: Callable[[Tree], bool] = lambda _tree: False
+) -> Tree:
+    """The tree of a trace, when it is whole and `enough` or grows no more, or when the time is over. Raises Failure."""
     end = time.monotonic() + wait_seconds
-    before = 0
+    grown = time.monotonic()
+    known = 0
+    tree = None
     while True:
         trace_id = reader.complete(prefix)
-        spans = reader.trace(trace_id) if trace_id else ()
-        tree = tree_of(spans) if spans else None
-        settled = tree is not None and tree.whole and len(spans) == before
+        found = reader.trace(trace_id) if trace_id else ()
+        if len(found) > known:
+            known, tree, grown = len(found), tree_of(found), time.monotonic()
+        settled = tree is not None and tree.whole and (enough(tree) or time.monotonic() - grown > QUIET_SECONDS)
         if settled or time.monotonic() >= end:
             break
-        before = len(spans)
         time.sleep(LOOK_SECONDS)
     if tree is None:
         raise Failure(

@@ -1,0 +1,17 @@
+"""Creating what may stand already, so that a second tour works on the same home."""
+
+from collections.abc import Callable
+from typing import cast
+
+import grpc
+
+
+def created(create: Callable[[], object]) -> bool:
+    """Whether `create` made something new; False where it stood already."""
+    try:
+        create()
+    except grpc.RpcError as error:
+        if cast("grpc.Call", error).code() is grpc.StatusCode.ALREADY_EXISTS:
+            return False
+        raise
+    return True
