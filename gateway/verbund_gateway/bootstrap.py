@@ -26,7 +26,18 @@ def bootstrap(settings: GatewaySettings) -> Config:
 
 
 # Statistics cost memory by cluster and thread; these are the ones that the mesh reads.
-COUNTED = ("cluster.", "http.edge.", "listener.", "listener_manager.", "server.", "tracing.", "overload.", "jwt_authn.", "edge.", "main_thread.")
+COUNTED = (
+    "cluster.",
+    "http.edge.",
+    "listener.",
+    "listener_manager.",
+    "server.",
+    "tracing.",
+    "overload.",
+    "jwt_authn.",
+    "edge.",
+    "main_thread.",
+)
 
 
 def watched(directory: Path, name: str) -> Config:
@@ -48,7 +59,11 @@ def runtime() -> Config:
 
 def overload(settings: GatewaySettings) -> Config:
     """What happens before memory or connections run out: first idle connections go sooner, then new work is refused."""
-    heap = extension(MEMORY, "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=settings.memory_bytes_max)
+    heap = extension(
+        MEMORY,
+        "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+        max_heap_size_bytes=settings.memory_bytes_max,
+    )
     connections = extension(
         CONNECTIONS,
         "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",

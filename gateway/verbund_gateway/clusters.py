@@ -33,7 +33,11 @@ def workers(name: str, sockets: list[Path], *, http2: bool) -> Config:
         "load_assignment": endpoints(name, [{"pipe": {"path": str(socket)}} for socket in sockets]),
         "typed_extension_protocol_options": {PROTOCOLS: protocol_options(http2=http2)},
         "outlier_detection": outliers(),
-        "circuit_breakers": {"thresholds": [{"max_connections": 1024, "max_pending_requests": 1024, "max_requests": 4096, "max_retries": 64}]},
+        "circuit_breakers": {
+            "thresholds": [
+                {"max_connections": 1024, "max_pending_requests": 1024, "max_requests": 4096, "max_retries": 64}
+            ]
+        },
     }
 
 
@@ -72,7 +76,10 @@ def protocol_options(*, http2: bool) -> Config:
 
 def endpoints(name: str, addresses: list[Config]) -> Config:
     """A fixed list of addresses."""
-    return {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}]}
+    return {
+        "cluster_name": name,
+        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}],
+    }
 
 
 def collector(settings: GatewaySettings) -> Config:
@@ -87,10 +94,13 @@ def collector(settings: GatewaySettings) -> Config:
         "typed_extension_protocol_options": {PROTOCOLS: protocol_options(http2=settings.trace_protocol == GRPC)},
     }
     if settings.trace_tls:
-        trust = {"validation_context": {"system_root_certs": {}}}
+        trust: Config = {"validation_context": {"system_root_certs": {}}}
         host = settings.trace_endpoint.rpartition(":")[0]
         cluster["transport_socket"] = extension(
-            "envoy.transport_sockets.tls", "extensions.transport_sockets.tls.v3.UpstreamTlsContext", sni=host, common_tls_context=trust
+            "envoy.transport_sockets.tls",
+            "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            sni=host,
+            common_tls_context=trust,
         )
     return cluster
 

@@ -1,6 +1,7 @@
 """Who calls: Envoy's jwt_authn with the mesh's keys inline, as a file of its own so that keys change without touching anything else."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from verbund_gateway.extension import Config, typed
@@ -12,7 +13,7 @@ CLAIMS = "claims"  # the token's payload in the filter's metadata
 TYPE = "extensions.filters.http.jwt_authn.v3.JwtAuthentication"
 
 
-def authentication(settings: GatewaySettings, jwks: dict[str, Any]) -> Config:
+def authentication(settings: GatewaySettings, jwks: Mapping[str, Any]) -> Config:
     """The filter's configuration: every request needs a token of the mesh, unless its route switches the filter off."""
     provider = {
         "issuer": settings.issuer,
@@ -38,7 +39,7 @@ def authentication(settings: GatewaySettings, jwks: dict[str, Any]) -> Config:
     )
 
 
-def public(jwks: dict[str, Any]) -> dict[str, Any]:
+def public(jwks: Mapping[str, Any]) -> dict[str, Any]:
     """Only keys for ES256, only their public members: nothing else is ever a key of the mesh, whatever the file says."""
     members = ("kty", "crv", "x", "y", "kid", "use", "alg")
     keys = [
@@ -51,7 +52,7 @@ def public(jwks: dict[str, Any]) -> dict[str, Any]:
     return {"keys": [{**key, "alg": "ES256"} for key in keys]}
 
 
-def resource(settings: GatewaySettings, jwks: dict[str, Any]) -> Config:
+def resource(settings: GatewaySettings, jwks: Mapping[str, Any]) -> Config:
     """The filter as a resource of the extension config discovery service (ECDS)."""
     return {
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",

@@ -2,6 +2,7 @@
 
 from verbund.policy.table import Rule
 from verbund.policy.v1 import policy_pb2 as pb
+
 from verbund_gateway import jwt
 from verbund_gateway.extension import METADATA, Config, extension, seconds
 from verbund_gateway.settings import GatewaySettings
@@ -38,8 +39,12 @@ def limiter(settings: GatewaySettings) -> Config:
 def descriptor(settings: GatewaySettings, rate: int, calls: int, caller: str) -> Config:
     """The allowance of a class. The caller's entry has no value: every value gets a bucket of its own."""
     return {
-        "entries": [{"key": CLASS, "value": pb.Rate.Name(rate)}, {"key": caller}],
-        "token_bucket": {"max_tokens": calls, "tokens_per_fill": calls, "fill_interval": seconds(settings.rate_window_seconds)},
+        "entries": [{"key": CLASS, "value": pb.Rate.Name(pb.Rate.ValueType(rate))}, {"key": caller}],
+        "token_bucket": {
+            "max_tokens": calls,
+            "tokens_per_fill": calls,
+            "fill_interval": seconds(settings.rate_window_seconds),
+        },
     }
 
 
@@ -49,9 +54,19 @@ def counted() -> list[Config]:
     """
     subject = {"key": jwt.FILTER, "path": [{"key": jwt.CLAIMS}, {"key": "sub"}]}
     return [
-        {"actions": [of_route(CALLER), {"metadata": {"descriptor_key": CALLER, "metadata_key": subject, "source": "DYNAMIC"}}]},
+        {
+            "actions": [
+                of_route(CALLER),
+                {"metadata": {"descriptor_key": CALLER, "metadata_key": subject, "source": "DYNAMIC"}},
+            ]
+        },
         # Whoever has one IPv6 address has the 2^64 of its network.
-        {"actions": [of_route(ADDRESS), {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}]},
+        {
+            "actions": [
+                of_route(ADDRESS),
+                {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}},
+            ]
+        },
     ]
 
 
@@ -64,4 +79,4 @@ def of_route(counts: str) -> Config:
 def metadata_of(rule: Rule) -> dict[str, str]:
     """What a route's metadata says of the rule's rate class."""
     counts = ADDRESS if rule.audience == pb.AUDIENCE_PUBLIC else CALLER
-    return {f"{counts}_{CLASS}": pb.Rate.Name(rule.rate)}
+    return {f"{counts}_{CLASS}": pb.Rate.Name(pb.Rate.ValueType(rule.rate))}

@@ -9,30 +9,9 @@ from verbund_gateway.bootstrap import watched
 from verbund_gateway.extension import Config, extension, header, seconds, typed
 from verbund_gateway.settings import GatewaySettings
 
-# What a client says about itself or about the mesh's inside; none of it is a client's to say.
-CLAIMS = (
-    "x-jwt-payload",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-forwarded-client-cert",
-    "forwarded",
-    "x-real-ip",
-    "x-request-id",
-    "x-envoy-original-path",
-    "x-envoy-original-method",
-    "x-envoy-decorator-operation",
-    "x-envoy-retry-on",
-    "x-envoy-max-retries",
-    "x-envoy-upstream-rq-timeout-ms",
-    "x-envoy-upstream-rq-per-try-timeout-ms",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-upstream-alt-stat-name",
-    "x-envoy-external-address",
-    "x-envoy-internal",
-    "cookie",
-)
+# What a client says about itself or about the mesh's inside; none of it is a client's to say. Cookies are nobody's here.
+CLAIMS = ("x-jwt-payload", "forwarded", "x-real-ip", "x-request-id", "x-trace-id", "cookie")
+CLAIM_PREFIXES = ("x-envoy-", "x-forwarded-")
 
 
 def listener(settings: GatewaySettings, services: Sequence[ServiceDescriptor]) -> Config:
@@ -44,9 +23,19 @@ def listener(settings: GatewaySettings, services: Sequence[ServiceDescriptor]) -
         # Two gateways on one port would share its calls unnoticed; without this the second one fails.
         "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": 1024 * 1024,
-        "listener_filters": [extension("envoy.filters.listener.tls_inspector", "extensions.filters.listener.tls_inspector.v3.TlsInspector")],
+        "listener_filters": [
+            extension(
+                "envoy.filters.listener.tls_inspector", "extensions.filters.listener.tls_inspector.v3.TlsInspector"
+            )
+        ],
         "listener_filters_timeout": seconds(10),
-        "filter_chains": [{"transport_socket": tls(settings), "transport_socket_connect_timeout": seconds(10), "filters": [manager(settings, services)]}],
+        "filter_chains": [
+            {
+                "transport_socket": tls(settings),
+                "transport_socket_connect_timeout": seconds(10),
+                "filters": [manager(settings, services)],
+            }
+        ],
     }
 
 
@@ -84,7 +73,7 @@ def manager(settings: GatewaySettings, services: Sequence[ServiceDescriptor]) ->
         stat_prefix="edge",
         rds={"route_config_name": "verbund", "config_source": watched(settings.directory, "routes.json")},
         http_filters=filters(settings, services),
-        early_header_mutation_extensions=[tracing.early_mutations(CLAIMS)],
+        early_header_mutation_extensions=[tracing.early_mutations(removed=CLAIMS, prefixes=CLAIM_PREFIXES)],
         local_reply_config=refusals.local_replies(traced=bool(settings.trace_endpoint)),
         access_log=[logs.access_log()],
         **edge(settings),
@@ -106,7 +95,11 @@ def filters(settings: GatewaySettings, services: Sequence[ServiceDescriptor]) ->
         extension("envoy.filters.http.grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb"),
         # Before the transcoder: a caller without a token learns nothing of what there is.
         jwt.discovered(watched(settings.directory, "authentication.json")),
-        extension("envoy.filters.http.body_size_limit", "extensions.filters.http.body_size_limit.v3.BodySizeLimit", max_request_bytes=settings.body_bytes_max),
+        extension(
+            "envoy.filters.http.body_size_limit",
+            "extensions.filters.http.body_size_limit.v3.BodySizeLimit",
+            max_request_bytes=settings.body_bytes_max,
+        ),
         transcoding.transcoder(settings, services),
         # After the transcoder: one rule for a method, however it is called.
         rbac.default(),

@@ -23,4 +23,8 @@ FIELDS = {
 
 def access_log() -> Config:
     """The log on standard output, where the supervisor or the container's runtime takes it."""
-    return extension("envoy.access_loggers.stdout", "extensions.access_loggers.stream.v3.StdoutAccessLog", log_format={"json_format": FIELDS})
+    return extension(
+        "envoy.access_loggers.stdout",
+        "extensions.access_loggers.stream.v3.StdoutAccessLog",
+        log_format={"json_format": FIELDS},
+    )

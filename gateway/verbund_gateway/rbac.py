@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from verbund.policy.roles import roles_holding
 from verbund.policy.table import Rule
 from verbund.policy.v1 import policy_pb2 as pb
+
 from verbund_gateway import jwt
 from verbund_gateway.extension import Config, extension, typed
 
 FILTER = "envoy.filters.http.rbac"
 ASSURANCES = {"low": pb.ASSURANCE_LOW, "substantial": pb.ASSURANCE_SUBSTANTIAL, "high": pb.ASSURANCE_HIGH}
 # A policy has the name of the reason it refuses with; Envoy says it in the response code's details.
-PERMISSION, ASSURANCE = "PERMISSION_MISSING", "ASSURANCE_TOO_LOW"
+PERMISSION, ASSURANCE, TOKEN = "PERMISSION_MISSING", "ASSURANCE_TOO_LOW", "NO_TOKEN"
 
 
 def default() -> Config:
@@ -21,31 +22,33 @@ def default() -> Config:
 
 def on_route(rule: Rule) -> Config:
     """The filter on the route of a rule: everything is allowed but what the rule denies."""
-    return {FILTER: typed("extensions.filters.http.rbac.v3.RBACPerRoute", rbac={"rules": {"action": "DENY", "policies": policies(rule)}})}
+    return {
+        FILTER: typed(
+            "extensions.filters.http.rbac.v3.RBACPerRoute",
+            rbac={"rules": {"action": "DENY", "policies": policies(rule)}},
+        )
+    }
 
 
 def policies(rule: Rule) -> Config:
-    """What a rule denies, by reason."""
-    denied: Config = {}
-    if rule.permission:
-        permitted = allowed(rule)
-        denied[PERMISSION] = policy({"not_id": permitted})
-        if rule.least_assurance > pb.ASSURANCE_LOW:
-            denied[ASSURANCE] = policy({"and_ids": {"ids": [permitted, {"not_id": assured(rule.least_assurance)}]}})
-    elif rule.least_assurance > pb.ASSURANCE_LOW:
-        denied[ASSURANCE] = policy({"not_id": assured(rule.least_assurance)})
+    """What a rule denies, by reason. A call without a token is refused before; that it is denied here too makes this wall stand alone."""
+    if rule.audience == pb.AUDIENCE_PUBLIC:
+        return {}
+    permitted = allowed(rule)
+    denied = {PERMISSION if rule.permission else TOKEN: policy({"not_id": permitted})}
+    if rule.least_assurance > pb.ASSURANCE_LOW:
+        denied[ASSURANCE] = policy({"and_ids": {"ids": [permitted, {"not_id": assured(rule.least_assurance)}]}})
     return denied
 
 
 def allowed(rule: Rule) -> Config:
-    """The callers whose roles hold the rule's permission and, where only operators may call, who are operators."""
-    holders = {"or_ids": {"ids": [role(name) for name in sorted(roles_holding(rule.permission))] or [NOBODY]}}
+    """The callers with a token whose roles hold the rule's permission and, where only operators may call, who are operators."""
+    if not rule.permission:
+        return claim("sub", {"present_match": True})
+    holders = roles(roles_holding(rule.permission))
     if rule.audience == pb.AUDIENCE_OPERATOR:
-        return {"and_ids": {"ids": [role("operator"), holders]}}
+        return {"and_ids": {"ids": [roles({"operator"}), holders]}}
     return holders
-
-
-NOBODY: Config = {"not_id": {"any": True}}
 
 
 def policy(principal: Config) -> Config:
@@ -53,14 +56,20 @@ def policy(principal: Config) -> Config:
     return {"permissions": [{"any": True}], "principals": [principal]}
 
 
-def role(name: str) -> Config:
-    """The callers whose token lists a role."""
-    return claim("roles", {"list_match": {"one_of": {"string_match": {"exact": name}}}})
+def roles(names: Iterable[str]) -> Config:
+    """The callers whose token lists one of the roles."""
+    return claim("roles", {"list_match": {"one_of": one_of(names)}})
 
 
 def assured(least: int) -> Config:
     """The callers who signed in with at least this assurance."""
-    return {"or_ids": {"ids": [claim("acr", {"string_match": {"exact": name}}) for name in enough(least)]}}
+    return claim("acr", one_of(enough(least)))
+
+
+def one_of(values: Iterable[str]) -> Config:
+    """A value that is one of these texts; of none, nothing is."""
+    matchers: list[Config] = [{"string_match": {"exact": value}} for value in sorted(values) or [""]]
+    return matchers[0] if len(matchers) == 1 else {"or_match": {"value_matchers": matchers}}
 
 
 def enough(least: int) -> Iterable[str]:

@@ -5,20 +5,20 @@ serves all rules and a new reason or rule needs no new one.
 """
 
 import base64
+import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
-
 from verbund.policy.table import Rule
 from verbund.policy.v1 import policy_pb2 as pb
 from verbund.serving.refusals import Down, Exhausted, Forbidden, Invalid, Late, Refusal, Unauthenticated
 from verbund.serving.status import status_of
+
 from verbund_gateway import rbac
-from verbund_gateway.extension import METADATA, Config, extension, header, seconds
+from verbund_gateway.extension import METADATA, Config, extension, header
 
 # Kept by the first filter for the refusals of the later ones: the content type as the client sent it, and the trace.
 DIALECT, TRACE = "verbund.dialect", "verbund.trace"
@@ -44,14 +44,16 @@ def mappings() -> list[Mapping]:
     limited = Exhausted(limit="calls", retry_seconds=RETRY_SECONDS, reason="RATE_LIMITED")
     return [
         Mapping(refusal=Unauthenticated("NO_TOKEN"), http=401, details="jwt_authn_access_denied{Jwt_is_missing}"),
-        Mapping(refusal=Unauthenticated("TOKEN_INVALID"), http=401, statuses=(401,)),
+        Mapping(refusal=Unauthenticated("TOKEN_INVALID"), http=401, details="jwt_authn_access_denied"),
+        Mapping(refusal=Unauthenticated("NO_TOKEN"), http=401, details=f"matched_policy[{rbac.TOKEN}]"),
         Mapping(refusal=unknown, http=404, details="rbac_access_denied_matched_policy[none]"),
         *(
             Mapping(refusal=on_rule(reason), http=403, details=f"rbac_access_denied_matched_policy[{reason}]")
             for reason in NAMED
         ),
         Mapping(refusal=Forbidden(rbac.PERMISSION), http=403, statuses=(403,)),
-        Mapping(refusal=unknown, http=404, statuses=(404, 405, 501)),
+        Mapping(refusal=unknown, http=405, statuses=(405,)),
+        Mapping(refusal=unknown, http=404, statuses=(404, 501)),
         Mapping(refusal=large, http=431, statuses=(431,)),
         Mapping(refusal=large, http=413, statuses=(413,)),
         Mapping(refusal=Invalid(), http=415, statuses=(415,)),
@@ -78,17 +80,23 @@ def metadata_of(rule: Rule) -> dict[str, str]:
     """What a route's metadata says of its rule: its name, what it asks for, and its refusals as gRPC carries them."""
     known = {"rule": rule.name, "permission": rule.permission, "leastAssurance": assurance(rule)}
     refused = {reason: Forbidden(reason, rule=rule.name, **{key: known[key]}) for reason, key in NAMED.items()}
-    return known | {reason: binary(status_of(refusal)) for reason, refusal in refused.items() if reason in rbac.policies(rule)}
+    return known | {
+        reason: binary(status_of(refusal)) for reason, refusal in refused.items() if reason in rbac.policies(rule)
+    }
 
 
 def assurance(rule: Rule) -> str:
     """The least assurance as metadata writes it."""
-    return pb.Assurance.Name(rule.least_assurance).removeprefix("ASSURANCE_").lower()
+    return pb.Assurance.Name(pb.Assurance.ValueType(rule.least_assurance)).removeprefix("ASSURANCE_").lower()
 
 
 def local_replies(*, traced: bool) -> Config:
     """Envoy's local_reply_config; `traced` where there are traces whose id a refusal can name."""
-    return {"mappers": [mapper for mapping in mappings() for mapper in (grpc_mapper(mapping), json_mapper(mapping, traced=traced))]}
+    return {
+        "mappers": [
+            mapper for mapping in mappings() for mapper in (grpc_mapper(mapping), json_mapper(mapping, traced=traced))
+        ]
+    }
 
 
 def kept() -> Config:
@@ -98,7 +106,11 @@ def kept() -> Config:
         "envoy.filters.http.set_filter_state",
         "extensions.filters.http.set_filter_state.v3.Config",
         on_request_headers=[
-            {"object_key": key, "factory_key": "envoy.string", "format_string": {"text_format_source": {"inline_string": value}}}
+            {
+                "object_key": key,
+                "factory_key": "envoy.string",
+                "format_string": {"text_format_source": {"inline_string": value}},
+            }
             for key, value in values.items()
         ],
     )
@@ -106,13 +118,14 @@ def kept() -> Config:
 
 def json_mapper(mapping: Mapping, *, traced: bool) -> Config:
     """The refusal as JSON, with the trace id that a constant cannot have."""
-    body = MessageToDict(status_of(mapping.refusal, trace_id=f"%FILTER_STATE({TRACE}:PLAIN)%" if traced else ""))
+    body = status_as_json(status_of(mapping.refusal, trace_id=f"%FILTER_STATE({TRACE}:PLAIN)%" if traced else ""))
     if mapping.cause:
         body["details"][1]["fieldViolations"] = [{"description": "%LOCAL_REPLY_BODY%"}]
     return {
         "filter": both(when(mapping)),
         "status_code": mapping.http,
-        "body_format_override": {"json_format": body, "content_type": "application/json"},
+        # What was refused before the first filter has no trace.
+        "body_format_override": {"json_format": body, "content_type": "application/json", "omit_empty_values": True},
         "headers_to_add": extra_headers(mapping),
     }
 
@@ -124,7 +137,10 @@ def grpc_mapper(mapping: Mapping) -> Config:
     return {
         "filter": both(spoken("application/grpc"), when(mapping)),
         "status_code": 200,
-        "body_format_override": {"text_format_source": {"inline_string": ""}, "content_type": "application/grpc-web+proto"},
+        "body_format_override": {
+            "text_format_source": {"inline_string": ""},
+            "content_type": "application/grpc-web+proto",
+        },
         "headers_to_add": [
             header("grpc-status", str(status.code)),
             header("grpc-message", quote(status.message, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~\"\\").replace("%", "%%")),
@@ -132,6 +148,12 @@ def grpc_mapper(mapping: Mapping) -> Config:
             *extra_headers(mapping),
         ],
     }
+
+
+def status_as_json(status: Status) -> Config:
+    """A status as JSON has it, its keys in order."""
+    found: Config = json.loads(MessageToJson(status, sort_keys=True))
+    return found
 
 
 def binary(status: Status) -> str:
@@ -158,7 +180,11 @@ def when(mapping: Mapping) -> Config:
 
 def status(op: str, code: int) -> Config:
     """Envoy's status compared with a number."""
-    return {"status_code_filter": {"comparison": {"op": op, "value": {"default_value": code, "runtime_key": "verbund.never_set"}}}}
+    return {
+        "status_code_filter": {
+            "comparison": {"op": op, "value": {"default_value": code, "runtime_key": "verbund.never_set"}}
+        }
+    }
 
 
 def cel(expression: str) -> Config:
@@ -174,8 +200,9 @@ def cel(expression: str) -> Config:
 
 
 def spoken(prefix: str) -> Config:
-    """Clients who sent a content type that starts so."""
-    return cel(f"string(filter_state['{DIALECT}']).startsWith('{prefix}')")
+    """Clients who sent a content type that starts so. What was refused before the first filter still has it in the request."""
+    kept, sent = f"string(filter_state['{DIALECT}'])", "request.headers['content-type']"
+    return cel(f"('{DIALECT}' in filter_state ? {kept} : {sent}).startsWith('{prefix}')")
 
 
 def both(*filters: Config) -> Config:

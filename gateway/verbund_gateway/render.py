@@ -5,6 +5,7 @@ from typing import Any
 
 from verbund.policy import catalogue
 from verbund.policy.table import HttpRoute
+
 from verbund_gateway import jwt, transcoding
 from verbund_gateway.bootstrap import bootstrap
 from verbund_gateway.clusters import clusters

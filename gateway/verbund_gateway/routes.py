@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-
 from verbund.policy.table import HttpRoute, Rule, rules_of
 from verbund.policy.v1 import policy_pb2 as pb
+from verbund.serving.infrastructure import REFLECTION, REFLECTION_RULE
+
 from verbund_gateway import jwt, limits, rbac, refusals, transcoding
 from verbund_gateway.clusters import name_of
 from verbund_gateway.extension import METADATA, Config, extension, seconds, typed
@@ -26,12 +27,19 @@ def route_configuration(settings: GatewaySettings, areas: Areas, http_routes: It
         "name": "verbund",
         "domains": ["*"],
         "routes": [
-            *(http_route(settings, route) for route in http_routes),
+            healthy(),
+            *(found for route in http_routes for found in (http_route(settings, route), other_methods(route))),
+            reflection(settings, areas),
             *(route for area, services in areas.items() for route in method_routes(settings, area, services)),
             nowhere(),
         ],
         "typed_per_filter_config": cors(settings),
-        "request_headers_to_remove": ["x-trace-id", "x-envoy-external-address", "x-envoy-original-path", "x-envoy-original-method"],
+        "request_headers_to_remove": [
+            "x-trace-id",
+            "x-envoy-external-address",
+            "x-envoy-original-path",
+            "x-envoy-original-method",
+        ],
         "response_headers_to_remove": ["server"],
     }
     return {
@@ -61,7 +69,7 @@ def method_route(settings: GatewaySettings, area: str, method: MethodDescriptor,
     target |= endless(settings) if method.server_streaming or method.client_streaming else bounded(settings)
     return {
         "name": rule.name,
-        "match": {"path": path, "headers": [{"name": "content-type", "string_match": {"prefix": "application/grpc"}}]},
+        "match": grpc_path(path),
         "route": target,
         **ruled(rule),
     }
@@ -83,16 +91,30 @@ def endless(settings: GatewaySettings) -> Config:
     }
 
 
+def reflection(settings: GatewaySettings, areas: Areas) -> Config:
+    """Reflection, which any worker answers for the whole mesh."""
+    rule = REFLECTION_RULE
+    target = {"cluster": name_of(next(iter(areas)), "grpc"), "retry_policy": retries(rule), **bounded(settings)}
+    return {"name": rule.name, "match": grpc_path(REFLECTION), "route": target, **ruled(rule)}
+
+
+def grpc_path(path: str) -> Config:
+    """The requests for a gRPC method."""
+    return {"path": path, "headers": [{"name": "content-type", "string_match": {"prefix": "application/grpc"}}]}
+
+
 def http_route(settings: GatewaySettings, route: HttpRoute) -> Config:
     """A plain HTTP route of an area."""
-    match = {"prefix": route.path} if route.path.endswith("/") else {"path": route.path}
     methods = "|".join(sorted(route.methods))
     off = transcoding.switched_off()
     if route.rule.audience == pb.AUDIENCE_PUBLIC:
         off |= jwt.switched_off()
     found = {
         "name": route.rule.name,
-        "match": {**match, "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": methods}}}]},
+        "match": {
+            **http_path(route),
+            "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": methods}}}],
+        },
         "route": {
             "cluster": name_of(route.area, "http"),
             "retry_policy": retries(route.rule),
@@ -104,10 +126,45 @@ def http_route(settings: GatewaySettings, route: HttpRoute) -> Config:
     return found
 
 
+def http_path(route: HttpRoute) -> Config:
+    """The path of a plain HTTP route, or everything below it."""
+    return {"prefix": route.path} if route.path.endswith("/") else {"path": route.path}
+
+
+def other_methods(route: HttpRoute) -> Config:
+    """The same path with a method that the route does not take."""
+    return {
+        "name": f"not {route.rule.name}",
+        "match": http_path(route),
+        "direct_response": {"status": 405},
+        **ungoverned(),
+    }
+
+
+def healthy() -> Config:
+    """The gateway's own sign of life."""
+    body = {"inline_string": '{"status":"SERVING"}'}
+    return {
+        "name": "gateway.health",
+        "match": {"path": "/healthz"},
+        "direct_response": {"status": 200, "body": body},
+        **ungoverned(),
+    }
+
+
+def ungoverned() -> Config:
+    """What a route has that the gateway answers itself, to anybody."""
+    free = typed("extensions.filters.http.rbac.v3.RBACPerRoute")
+    return {"typed_per_filter_config": {rbac.FILTER: free} | jwt.switched_off() | transcoding.switched_off()}
+
+
 def ruled(rule: Rule) -> Config:
     """What a rule puts on its route."""
     switches = jwt.switched_off() if rule.audience == pb.AUDIENCE_PUBLIC else {}
-    return {"metadata": {"filter_metadata": {METADATA: refusals.metadata_of(rule) | limits.metadata_of(rule)}}, "typed_per_filter_config": rbac.on_route(rule) | switches}
+    return {
+        "metadata": {"filter_metadata": {METADATA: refusals.metadata_of(rule) | limits.metadata_of(rule)}},
+        "typed_per_filter_config": rbac.on_route(rule) | switches,
+    }
 
 
 def unproven(verb: str, template: str, rule: Rule) -> Config:
@@ -124,8 +181,12 @@ def unproven(verb: str, template: str, rule: Rule) -> Config:
 
 
 def nowhere() -> Config:
-    """Where everything goes that has no rule. Requests in JSON pass here before they are transcoded."""
-    return {"name": "none", "match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    """Where everything goes that has no rule. Requests in JSON pass here before they are transcoded, and preflights always.
+
+    It is a route to a cluster that does not exist, not a direct response: the CORS filter looks at no other.
+    """
+    target = {"cluster": "none", "cluster_not_found_response_code": "NOT_FOUND"}
+    return {"name": "none", "match": {"prefix": "/"}, "route": target}
 
 
 def retries(rule: Rule) -> Config:
@@ -134,7 +195,10 @@ def retries(rule: Rule) -> Config:
         "retry_on": f"{NOT_RECEIVED},{MAYBE_BEGUN}" if rule.safe_to_retry else NOT_RECEIVED,
         "num_retries": 2,
         "retry_host_predicate": [
-            extension("envoy.retry_host_predicates.previous_hosts", "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
+            extension(
+                "envoy.retry_host_predicates.previous_hosts",
+                "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+            )
         ],
         "host_selection_retry_max_attempts": 5,
         "retry_back_off": {"base_interval": seconds(0.005), "max_interval": seconds(0.05)},

@@ -28,7 +28,10 @@ def standalone(bootstrap: Config, files: dict[str, Config]) -> Config:
 
 def resources(file: Config) -> list[Config]:
     """The resources of a file, without the types that only discovery needs."""
-    return [{key: value for key, value in resource.items() if key != "@type"} for resource in copy.deepcopy(file["resources"])]
+    return [
+        {key: value for key, value in resource.items() if key != "@type"}
+        for resource in copy.deepcopy(file["resources"])
+    ]
 
 
 def settled(value: Any, files: dict[str, Config]) -> Any:

@@ -1,12 +1,12 @@
 """The trace that starts at the gateway, and what a client may not put into it."""
 
 from verbund_gateway.clusters import COLLECTOR
-from verbund_gateway.extension import Config, extension, header, seconds, typed
+from verbund_gateway.extension import Config, extension, header, seconds
 from verbund_gateway.settings import GRPC, GatewaySettings
 
 EXTERNAL = "x-external-traceparent"
 # What a client could choose or suppress traces with, or smuggle data through the mesh with.
-FOREIGN = ("traceparent", "tracestate", "baggage", "b3", "grpc-trace-bin", "x-client-trace-id", "x-envoy-force-trace")
+FOREIGN = ("traceparent", "tracestate", "baggage", "b3", "grpc-trace-bin", "x-client-trace-id")
 # Envoy's own tags that hold a client's address, name or query: overwritten, for spans carry no personal data.
 BLANKED = ("peer.address", "user_agent", "http.url", "guid:x-request-id")
 
@@ -14,7 +14,12 @@ BLANKED = ("peer.address", "user_agent", "http.url", "guid:x-request-id")
 def tracing(settings: GatewaySettings) -> Config:
     """The connection manager's tracing: W3C trace context, sampled here and nowhere else."""
     return {
-        "provider": extension("envoy.tracers.opentelemetry", "config.trace.v3.OpenTelemetryConfig", service_name="gateway", **exporter(settings)),
+        "provider": extension(
+            "envoy.tracers.opentelemetry",
+            "config.trace.v3.OpenTelemetryConfig",
+            service_name="gateway",
+            **exporter(settings),
+        ),
         "random_sampling": {"value": settings.trace_percent},
         # A client cannot ask for a trace.
         "client_sampling": {"value": 0},
@@ -29,6 +34,8 @@ def tags() -> list[Config]:
     """The spans' attributes: what was called, under the stable names of OpenTelemetry's conventions."""
     return [
         {"tag": "verbund.rule", "value": "%METADATA(ROUTE:verbund:rule)%"},
+        {"tag": "verbund.details", "value": "%RESPONSE_CODE_DETAILS%"},
+        {"tag": "http.response.status_code", "value": "%RESPONSE_CODE%", "value_type": "INT"},
         *({"tag": name, "literal": {"value": "-"}} for name in BLANKED),
     ]
 
@@ -41,13 +48,19 @@ def exporter(settings: GatewaySettings) -> Config:
     return {"http_service": {"http_uri": {"uri": uri, "cluster": COLLECTOR, "timeout": seconds(1)}}}
 
 
-def early_mutations(removed: tuple[str, ...]) -> Config:
-    """What happens to a request's headers before tracing starts: the client's trace context is set aside, its claims about itself are dropped."""
+def early_mutations(*, removed: tuple[str, ...], prefixes: tuple[str, ...]) -> Config:
+    """What happens to a request's headers before tracing starts.
+
+    The client's trace context is set aside for a link, its claims about itself are dropped.
+    """
     mutations = [
+        {"remove": EXTERNAL},
         {"append": header(EXTERNAL, "%REQ(traceparent)%")},
         *({"remove": name} for name in (*FOREIGN, *removed)),
+        *({"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in prefixes),
     ]
-    return {
-        "name": "envoy.http.early_header_mutation.header_mutation",
-        "typed_config": typed("extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", mutations=mutations),
-    }
+    return extension(
+        "envoy.http.early_header_mutation.header_mutation",
+        "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        mutations=mutations,
+    )

@@ -7,7 +7,6 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import error_details_pb2, status_pb2
-
 from verbund.errors.v1 import reason_pb2
 from verbund.policy import catalogue
 

@@ -59,7 +59,17 @@ def check(directory: Path, files: Files, *, program: Path | None = None) -> None
         for file, content in files.items():
             if isinstance(content, bytes):
                 (Path(name) / file).write_bytes(content)
-        command = [str(program or engine.binary()), "--mode", "validate", "--config-path", str(configuration), "--log-level", "error"]
+        command = [
+            str(program or engine.binary()),
+            "--mode",
+            "validate",
+            "--config-path",
+            str(configuration),
+            "--log-level",
+            "error",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=VALIDATE_SECONDS_MAX, check=False)
     if done.returncode:
-        raise ConfigurationError(f"Envoy does not accept the gateway's configuration: {done.stderr.strip() or done.stdout.strip()}")
+        raise ConfigurationError(
+            f"Envoy does not accept the gateway's configuration: {done.stderr.strip() or done.stdout.strip()}"
+        )

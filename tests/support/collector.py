@@ -21,14 +21,22 @@ class Collector(services.TraceServiceServicer):
 
     exports: list[pb.ExportTraceServiceRequest] = field(default_factory=list)
 
-    def Export(self, request: pb.ExportTraceServiceRequest, _context: grpc.ServicerContext) -> pb.ExportTraceServiceResponse:  # noqa: N802
+    def Export(
+        self, request: pb.ExportTraceServiceRequest, _context: grpc.ServicerContext
+    ) -> pb.ExportTraceServiceResponse:
         """Takes an export."""
         self.exports.append(request)
         return pb.ExportTraceServiceResponse()
 
     def spans(self) -> list[Span]:
         """Every span so far."""
-        return [span for export in self.exports for group in export.resource_spans for scope in group.scope_spans for span in scope.spans]
+        return [
+            span
+            for export in self.exports
+            for group in export.resource_spans
+            for scope in group.scope_spans
+            for span in scope.spans
+        ]
 
     def wait_for(self, trace_id: str) -> Span:
         """The first span of a trace, once it arrived."""

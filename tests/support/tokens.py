@@ -33,6 +33,11 @@ class Issuer:
         self.publish(self.key)
         self.revoke()
 
+    def keys(self) -> dict[str, Any]:
+        """The published key set."""
+        found: dict[str, Any] = json.loads(self.jwks_file.read_text())
+        return found
+
     @property
     def jwks_file(self) -> Path:
         """The published keys."""

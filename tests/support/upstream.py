@@ -1,7 +1,5 @@
 """Small real servers that stand where an area's workers would: they record what arrives and answer what a test says."""
 
-from __future__ import annotations
-
 import socketserver
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -38,30 +36,43 @@ class Worker:
     calls: list[Received] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
 
+    def methods(self) -> dict[str, MethodDescriptor]:
+        """The methods by their paths."""
+        return {
+            f"/{service.full_name}/{method.name}": method for service in self.services for method in service.methods
+        }
+
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler of every method."""
         worker = self
 
         class Handler(grpc.GenericRpcHandler):
-            methods = {f"/{service.full_name}/{method.name}": method for service in worker.services for method in service.methods}
+            methods = {
+                f"/{service.full_name}/{method.name}": method
+                for service in worker.services
+                for method in service.methods
+            }
 
-            def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
-                method = self.methods.get(str(details.method))
+            def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+                method = worker.methods().get(str(details.method))
                 return worker.method_handler(str(details.method), method) if method else None
 
         return Handler()
 
-    def method_handler(self, path: str, method: MethodDescriptor) -> grpc.RpcMethodHandler[Any, Any]:
+    def method_handler(self, path: str, method: MethodDescriptor) -> grpc.RpcMethodHandler:
         """The handler of one method."""
-        answer = self.answers.get(path)
+
+        def answer(request: Message, context: grpc.ServicerContext) -> Any:
+            known = self.answers.get(path)
+            return known(request, context) if known else None
 
         def unary(request: Message, context: grpc.ServicerContext) -> Any:
             self.record(path, request, context)
-            return answer(request, context) if answer else GetMessageClass(method.output_type)()
+            return answer(request, context) or GetMessageClass(method.output_type)()
 
         def stream(request: Message, context: grpc.ServicerContext) -> Iterator[Any]:
             self.record(path, request, context)
-            yield from answer(request, context) if answer else [GetMessageClass(method.output_type)()]
+            yield from answer(request, context) or [GetMessageClass(method.output_type)()]
 
         make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
         return make(
@@ -72,14 +83,19 @@ class Worker:
 
     def record(self, path: str, request: Message, context: grpc.ServicerContext) -> None:
         """Keeps what arrived."""
-        metadata = {key: value if isinstance(value, str) else value.decode("latin-1") for key, value in context.invocation_metadata()}
+        metadata = {
+            key: value if isinstance(value, str) else value.decode("latin-1")
+            for key, value in context.invocation_metadata()
+        }
         self.calls.append(Received(path, metadata, request))
 
 
 @contextmanager
 def serving(worker: Worker, socket: Path) -> Iterator[Worker]:
     """The worker on a Unix socket."""
-    server = grpc.server(ThreadPoolExecutor(16), handlers=[worker.handler()], options=[("grpc.max_receive_message_length", 64 << 20)])
+    server = grpc.server(
+        ThreadPoolExecutor(16), handlers=[worker.handler()], options=[("grpc.max_receive_message_length", 64 << 20)]
+    )
     server.add_insecure_port(f"unix:{socket}")
     server.start()
     try:

@@ -1,0 +1,35 @@
+"""`verbund gateway …`: looking at the gateway's configuration."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+from verbund.embedded import home as homes
+from verbund.embedded.failure import Failure
+
+from verbund_gateway import golden
+
+
+@click.group("gateway")
+def gateway() -> None:
+    """The gateway's configuration."""
+
+
+@gateway.command("render")
+@click.option("--example", is_flag=True, help="Print the documented example instead of a home's configuration.")
+@click.option("--home", "named", type=click.Path(path_type=Path), help="The mesh's home directory; else VERBUND_HOME.")
+def render(*, example: bool, named: Path | None) -> None:
+    """Print Envoy's configuration as YAML: the files that the gateway of this home runs on, by name."""
+    if example:
+        click.echo(golden.example(), nl=False)
+        return
+    directory = homes.find(homes.choose(os.environ, named)).gateway
+    files = sorted(directory.glob("*.json"))
+    if not files:
+        raise Failure(
+            f"there is no gateway's configuration in {directory}",
+            who="You",
+            remedy="start the mesh with `verbund up`, or add --example.",
+        )
+    click.echo(golden.as_yaml({file.name: json.loads(file.read_text()) for file in files}), nl=False)
