@@ -1,0 +1,96 @@
+"""What has a rule is routed under it, and nothing else is."""
+
+import re
+from typing import Any
+
+import pytest
+from verbund.policy import catalogue
+from verbund.policy.roles import roles_holding
+from verbund.policy.table import PolicyError
+from verbund.policy.v1 import policy_pb2
+from verbund_gateway import jwt, rbac, transcoding
+from verbund_gateway.extension import METADATA
+from verbund_gateway.golden import EXAMPLE
+from verbund_gateway.routes import route_configuration
+
+from tests.support.probe import service
+
+
+@pytest.fixture(scope="module")
+def routes() -> list[dict[str, Any]]:
+    """The catalogue's routes."""
+    configuration = route_configuration(EXAMPLE, catalogue.AREAS, catalogue.HTTP_ROUTES)
+    found: list[dict[str, Any]] = configuration["virtual_hosts"][0]["routes"]
+    return found
+
+
+def by_path(routes: list[dict[str, Any]], path: str) -> dict[str, Any]:
+    """The route that a path takes first."""
+    return next(route for route in routes if route["match"].get("path") == path)
+
+
+@pytest.mark.parametrize(("path", "rule"), catalogue.rules().items())
+def test_every_method_is_routed_under_its_rule(routes: list[dict[str, Any]], path: str, rule: Any) -> None:
+    """Each method of the catalogue has a route that carries its rule's name, permission and refusals."""
+    route = by_path(routes, path)
+    said = route["metadata"]["filter_metadata"][METADATA]
+    assert (route["name"], said["rule"], said["permission"]) == (rule.name, rule.name, rule.permission)
+    denied = route["typed_per_filter_config"][rbac.FILTER]["rbac"]["rules"]
+    assert denied["action"] == "DENY"
+    assert set(denied["policies"]) <= set(said) | {rbac.TOKEN}
+    assert denied["policies"]
+    assert ("reset" in route["route"]["retry_policy"]["retry_on"]) == rule.safe_to_retry
+
+
+@pytest.mark.parametrize("rule", [rule for rule in catalogue.rules().values() if rule.permission])
+def test_permission_is_held_by_some_role(rule: Any) -> None:
+    """A rule that nobody could meet would be a method that nobody can call."""
+    assert roles_holding(rule.permission)
+
+
+@pytest.mark.parametrize("found", catalogue.HTTP_ROUTES)
+def test_every_http_route(routes: list[dict[str, Any]], found: Any) -> None:
+    """Each plain HTTP route goes to its area, asks for a token unless it is public, and is not transcoded."""
+    route = by_path(routes, found.path)
+    filters = route["typed_per_filter_config"]
+    assert route["route"]["cluster"] == f"{found.area}-http"
+    assert (jwt.FILTER in filters) == (found.rule.audience == policy_pb2.AUDIENCE_PUBLIC)
+    assert transcoding.FILTER in filters
+
+
+def test_nothing_else_is_open(routes: list[dict[str, Any]]) -> None:
+    """A route asks for no token only where its rule is public or the gateway answers itself; the last one goes nowhere."""
+    public = {route.path for route in catalogue.HTTP_ROUTES if route.rule.audience == policy_pb2.AUDIENCE_PUBLIC}
+    public |= {path for path, rule in catalogue.rules().items() if rule.audience == policy_pb2.AUDIENCE_PUBLIC}
+    for route in routes:
+        if jwt.FILTER in route.get("typed_per_filter_config", {}):
+            assert route["match"].get("path") in public | {"/healthz"}
+    assert routes[-1]["match"] == {"prefix": "/"}
+    assert rbac.FILTER not in routes[-1].get("typed_per_filter_config", {})
+    assert rbac.default()["typed_config"]["rules"] == {"action": "ALLOW", "policies": {}}
+
+
+def test_method_without_a_rule() -> None:
+    """A method without a rule stops the rendering, by name."""
+    probe = service("tests.unruled", {"Known": policy_pb2.Rule(audience=2, rate=1), "Forgotten": None})
+    with pytest.raises(PolicyError, match="tests.unruled.Probe.Forgotten"):
+        route_configuration(EXAMPLE, {"registry": (probe,)}, ())
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "matches"),
+    [
+        ("/v1/projects", "/v1/projects", True),
+        ("/v1/projects", "/v1/projects/a", False),
+        ("/v1/{name=projects/*}", "/v1/projects/citylab.a", True),
+        ("/v1/{name=projects/*}", "/v1/projects/a/b", False),
+        ("/v1/{name=projects/*}", "/v1/projects/a:close", False),
+        ("/v1/{name=projects/*}:close", "/v1/projects/a:close", True),
+        ("/v1/{name=projects/*}:close", "/v1/projects/a", False),
+        ("/v1/{id}/x", "/v1/1/x", True),
+        ("/v1/{path=files/**}", "/v1/files/a/b", True),
+    ],
+)
+def test_path_regex(template: str, path: str, *, matches: bool) -> None:
+    """A template's expression takes the template's paths and no others."""
+    assert bool(re.fullmatch(transcoding.path_regex(template), path)) == matches
