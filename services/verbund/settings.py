@@ -71,6 +71,7 @@ def describe(kind: Any) -> str:
         int: "a whole number",
         float: "a number",
         Path: "a path",
+        Path | None: "a path",
         tuple[str, ...]: "values separated by commas",
     }
     return words.get(kind, "a text")

@@ -30,7 +30,7 @@ class ServingSettings:
     # Calls that one worker carries out at once, and that wait for it.
     threads: int = 16
     waiting_calls_max: int = 256
-    # Watches that one worker holds, and of them how many for one caller.
+    # Watches that one worker holds, of them how many for one caller, and how long one may last.
     watches_max: int = 1000
     watches_per_caller_max: int = 600
     watch_seconds_max: int = 900
@@ -38,6 +38,7 @@ class ServingSettings:
     deadline_seconds_max: float = 30.0
     # How long calls in progress may take when the worker stops.
     drain_seconds: float = 10.0
+    # The largest request, and the largest metadata with it; an answer may be four times as large.
     message_bytes_max: int = 4 * 1024 * 1024
     metadata_bytes_max: int = 8 * 1024
 
