@@ -2,9 +2,10 @@
 
 import json
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,19 +177,16 @@ def running(dsn: str, *, workers: int = 1, **settings: str) -> Iterator[Mesh]:
         for number in range(workers):
             area = build(environment, mesh.verifier.accepts)
             stack.enter_context(Worker(area, mesh.serving, mesh.verifier, number))
-            assert wait_until_ready(lambda area=area: area.ready() and mesh.verifier.ready(), Deadline())  # type: ignore[misc]
+            wait(lambda area=area: area.ready() and mesh.verifier.ready())  # type: ignore[misc]
         yield mesh
 
 
-class Deadline:
-    """Ends a wait that takes too long."""
-
-    def __init__(self) -> None:
-        self._end = time.monotonic() + READY_SECONDS_MAX
-
-    def is_set(self) -> bool:
-        return time.monotonic() > self._end
-
-    def wait(self, seconds: float) -> bool:
-        time.sleep(seconds)
-        return self.is_set()
+def wait(ready: Callable[[], bool]) -> None:
+    """Returns when it is ready; fails where that takes too long."""
+    late = threading.Event()
+    timer = threading.Timer(READY_SECONDS_MAX, late.set)
+    timer.start()
+    try:
+        assert wait_until_ready(ready, late)
+    finally:
+        timer.cancel()
