@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import Link, SpanContext
 from verbund.traces.reader import Reader
+from verbund.traces.spans import TEXT_CHARS_MAX
 from verbund.traces.tree import tree_of
 
 CHILD = """
@@ -181,6 +182,17 @@ def test_garbage_and_too_much_are_refused_and_the_next_is_served(
         export_raw(channel, message)
     assert refused.value.code() == code
     assert export(channel, one_span()) == otlp.ExportTraceServiceResponse()
+
+
+def test_a_large_request_is_taken_and_its_span_is_cut(receiver: Process, channel: grpc.Channel) -> None:
+    """Up to the setting's 8 MiB; what is kept of it is small."""
+    request = one_span()
+    request.resource_spans[0].scope_spans[0].spans[0].attributes.add(key="huge").value.string_value = "x" * 7_000_000
+    export(channel, request)
+    with Reader(receiver.database) as reader:
+        kept = reader.trace(f"{1:032x}")[0]
+    assert len(str(kept.attributes["huge"])) == TEXT_CHARS_MAX
+    assert kept.shortened == 1
 
 
 def test_a_compression_bomb_is_refused(receiver: Process) -> None:
