@@ -11,12 +11,12 @@ from typing import Any
 
 import psycopg
 import psycopg.conninfo
-import psycopg.rows
 from opentelemetry import trace
 from psycopg import sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from verbund.database.rows import Connection, Rows, Transaction
+from verbund.database.exchange import Link
+from verbund.database.rows import Rows, Transaction
 from verbund.database.translation import refusal_of
 from verbund.serving.call import Call
 from verbund.serving.refusals import Late
@@ -34,8 +34,8 @@ class Database:
         self._dsn = psycopg.conninfo.make_conninfo(dsn, user=role, application_name=role)
         self._pool = ConnectionPool(
             self._dsn,
-            connection_class=psycopg.Connection[dict[str, Any]],
-            kwargs={"autocommit": True, "row_factory": psycopg.rows.dict_row, "connect_timeout": 2},
+            connection_class=Link,
+            kwargs={"autocommit": True, "connect_timeout": 2},
             min_size=1,
             max_size=pool_size,
             timeout=WAIT_SECONDS_MAX,
@@ -96,7 +96,7 @@ class Database:
                 time.sleep(RECONNECT_SECONDS)
 
     @contextlib.contextmanager
-    def _connection(self, call: Call) -> Iterator[Connection]:
+    def _connection(self, call: Call) -> Iterator[Link]:
         """A pooled connection for one call; what the driver raises becomes a refusal."""
         remaining = call.remaining_seconds()
         if remaining <= 0:

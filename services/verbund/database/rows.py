@@ -6,23 +6,20 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, LiteralString, TypeVar
 
-import psycopg
 from google.protobuf.message import Message
 from opentelemetry import trace
-from psycopg import sql
 
+from verbund.database.exchange import Link, Result, Statement, exchange
 from verbund.evidence.leaf import Leaf
 from verbund.serving.call import Call
 from verbund.serving.refusals import Answered, Invalid, Violation
 
-Connection = psycopg.Connection[dict[str, Any]]
-Cursor = psycopg.Cursor[dict[str, Any]]
 Answer = TypeVar("Answer", bound=Message)
 
 # Local to the transaction, so a pooled connection never carries one caller's organisation to the next.
 SET_CALLER = (
-    "SELECT set_config('verbund.organisation', %s, true), set_config('verbund.operator', %s, true),"
-    " set_config('statement_timeout', %s, true)"
+    "SELECT set_config('verbund.organisation', %(organisation)s, true),"
+    " set_config('verbund.operator', %(operator)s, true), set_config('statement_timeout', %(milliseconds)s, true)"
 )
 # Waits for a transaction that holds the same key, then finds its answer.
 CLAIM_REQUEST = """
@@ -47,39 +44,40 @@ NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
 class Rows:
     """Reads on behalf of one caller; each statement is one implicit transaction and one round trip."""
 
-    def __init__(self, connection: Connection, call: Call, tracer: trace.Tracer) -> None:
-        self._connection = connection
+    def __init__(self, link: Link, call: Call, tracer: trace.Tracer) -> None:
+        self._link = link
         self._call = call
         self._tracer = tracer
 
     def one(self, statement: LiteralString, **parameters: Any) -> dict[str, Any] | None:
         """The first row, or None."""
-        return self._run(statement, parameters).fetchone()
+        return self._run(statement, parameters).one()
 
     def all(self, statement: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
         """Every row; the statement bounds how many."""
-        return self._run(statement, parameters).fetchall()
+        return self._run(statement, parameters).all()
 
-    def _run(self, statement: LiteralString, parameters: dict[str, Any]) -> Cursor:
-        """Names the caller and runs the statement in one pipeline; its rows are fetched after the pipeline closed."""
-        with spanned(self._tracer, statement), self._connection.pipeline():
-            self._connection.execute(SET_CALLER, caller_of(self._call))
-            return self._connection.execute(statement, parameters)
+    def _run(self, statement: LiteralString, parameters: dict[str, Any]) -> Result:
+        return self._exchange(statement, (SET_CALLER, caller_of(self._call)), (statement, parameters))[-1]
+
+    def _exchange(self, traced: str, *statements: Statement) -> list[Result]:
+        """One round trip, under a span that shows the statement it is made for."""
+        seconds = max(0.0, self._call.remaining_seconds())
+        with spanned(self._tracer, traced):
+            return exchange(self._link, statements, seconds_max=seconds)
 
 
 class Transaction(Rows):
-    """Reads and writes that commit together, with the answer under the caller's `request_id` and the evidence
-    intents.
-    """
+    """Reads and writes that commit together, with the answer under the `request_id` and the evidence intents."""
 
-    def __init__(self, connection: Connection, call: Call, tracer: trace.Tracer, *, schema: str) -> None:
-        super().__init__(connection, call, tracer)
-        self._schema = sql.Identifier(schema)
+    def __init__(self, link: Link, call: Call, tracer: trace.Tracer, *, schema: str) -> None:
+        super().__init__(link, call, tracer)
+        self._schema = schema
         self._answer: bytes | None = None
 
     def execute(self, statement: LiteralString, **parameters: Any) -> int:
         """Runs a statement and tells how many rows it touched."""
-        return self._run(statement, parameters).rowcount
+        return self._run(statement, parameters).count
 
     def answer(self, message: Answer) -> Answer:
         """Keeps `message` as the answer to this request for 48 hours, and hands it back."""
@@ -98,31 +96,29 @@ class Transaction(Rows):
 
     def begin(self) -> None:
         """Opens the transaction, names the caller and claims the `request_id`, in one round trip; raises Answered."""
-        claimed: Cursor | None = None
-        with self._connection.pipeline():
-            self._connection.execute("BEGIN")
-            self._connection.execute(SET_CALLER, caller_of(self._call))
-            if self._call.request_id:
-                claimed = self._connection.execute(sql.SQL(CLAIM_REQUEST).format(schema=self._schema), self._key())
-        if claimed is not None and claimed.fetchone() is None:
+        statements: list[Statement] = [("BEGIN", {}), (SET_CALLER, caller_of(self._call))]
+        if not self._call.request_id:
+            self._exchange("BEGIN", *statements)
+            return
+        claim = (CLAIM_REQUEST.format(schema=self._schema), self._key())
+        if self._exchange("BEGIN", *statements, claim)[-1].one() is None:
             self._raise_answered()
 
     def commit(self) -> None:
         """Stores the answer and commits, in one round trip."""
-        with spanned(self._tracer, "COMMIT"), self._connection.pipeline():
-            if self._call.request_id and self._answer is not None:
-                store = sql.SQL(STORE_ANSWER).format(schema=self._schema)
-                self._connection.execute(store, self._key() | {"answer": self._answer})
-            self._connection.execute("COMMIT")
+        statements: list[Statement] = [("COMMIT", {})]
+        if self._call.request_id and self._answer is not None:
+            store = STORE_ANSWER.format(schema=self._schema)
+            statements.insert(0, (store, self._key() | {"answer": self._answer}))
+        self._exchange("COMMIT", *statements)
 
-    def _run(self, statement: LiteralString, parameters: dict[str, Any]) -> Cursor:
-        with spanned(self._tracer, statement):
-            return self._connection.execute(statement, parameters)
+    def _run(self, statement: LiteralString, parameters: dict[str, Any]) -> Result:
+        return self._exchange(statement, (statement, parameters))[0]
 
     def _raise_answered(self) -> None:
         """The request was made before: gives the same answer to the same request, and refuses another one."""
-        find = sql.SQL(FIND_ANSWER).format(schema=self._schema)
-        found = self._connection.execute(find, self._key()).fetchone()
+        find = FIND_ANSWER.format(schema=self._schema)
+        found = self._exchange(find, (find, self._key()))[0].one()
         if found is None or found["answer"] is None or bytes(found["request_digest"]) != self._call.request_digest:
             reused = Violation("request_id", "was used for another request")
             raise Invalid(reused, reason="REQUEST_ID_REUSED")
@@ -139,10 +135,13 @@ class Transaction(Rows):
         }
 
 
-def caller_of(call: Call) -> tuple[str, str, str]:
+def caller_of(call: Call) -> dict[str, Any]:
     """The parameters of SET_CALLER. A deadline that has passed leaves one millisecond: zero would mean none."""
-    milliseconds = max(1, int(call.remaining_seconds() * 1000))
-    return call.organisation, "true" if call.principal.is_operator else "false", str(milliseconds)
+    return {
+        "organisation": call.organisation,
+        "operator": "true" if call.principal.is_operator else "false",
+        "milliseconds": str(max(1, int(call.remaining_seconds() * 1000))),
+    }
 
 
 @contextlib.contextmanager
