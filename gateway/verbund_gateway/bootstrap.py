@@ -49,7 +49,10 @@ def watched(directory: Path, name: str) -> Config:
 
 
 def runtime() -> Config:
-    """What Envoy has only as runtime values: limits that cut clients that open and reset streams in masses (CVE-2023-44487), and when spans are sent."""
+    """What Envoy has only as runtime values: when spans are sent, and limits against streams reset in masses.
+
+    The last is the rapid reset of CVE-2023-44487.
+    """
     return {
         "overload": {"premature_reset_total_stream_count": 200, "premature_reset_min_stream_lifetime_seconds": 1},
         "http": {"max_requests_per_io_cycle": 10},

@@ -11,7 +11,7 @@ COLLECTOR = "traces"
 
 
 def clusters(settings: GatewaySettings, areas: Iterable[str], http_areas: Iterable[str]) -> list[Config]:
-    """The clusters of the areas' gRPC servers, of those that serve plain HTTP too, and of the collector where there is one."""
+    """The clusters of the areas' gRPC servers, of their plain HTTP servers, and of the collector where there is one."""
     found = [workers(name_of(area, "grpc"), settings.sockets(area, "grpc"), http2=True) for area in areas]
     found += [workers(name_of(area, "http"), settings.sockets(area, "http"), http2=False) for area in http_areas]
     return [*found, collector(settings)] if settings.trace_endpoint else found
@@ -23,7 +23,7 @@ def name_of(area: str, protocol: str) -> str:
 
 
 def workers(name: str, sockets: list[Path], *, http2: bool) -> Config:
-    """The worker processes of an area. A call goes to the one with the fewest calls; one that does not answer is left out."""
+    """The worker processes of an area. A call goes to the one with the fewest calls; a dead one is left out."""
     return {
         "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
         "name": name,
@@ -42,8 +42,9 @@ def workers(name: str, sockets: list[Path], *, http2: bool) -> Config:
 
 
 def outliers() -> Config:
-    """When a worker is left out: its socket refused once. A dead socket fails fast, so it would look like the least busy worker and draw most calls.
+    """When a worker is left out: its socket refused once.
 
+    A dead socket fails fast, so it would look like the least busy worker and draw most calls.
     A service's own answers never count: one caller's bad input must not take a worker away from everybody.
     """
     return {
@@ -57,7 +58,7 @@ def outliers() -> Config:
         # The supervisor restarts a worker within a second or so; ejection must not outlive that by much.
         "interval": seconds(0.5),
         "base_ejection_time": seconds(0.5),
-        "max_ejection_time": seconds(5),
+        "max_ejection_time": seconds(1),
         "max_ejection_percent": 100,
     }
 

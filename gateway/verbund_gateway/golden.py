@@ -13,7 +13,7 @@ from verbund_gateway.render import Files, render
 from verbund_gateway.settings import GatewaySettings
 
 FILE = Path(__file__).resolve().parent.parent / "envoy.golden.yaml"
-HEAD = "# What `verbund gateway render --example` prints. Written by `python -m verbund_gateway.golden --write`; never edited.\n"
+HEAD = "# What `verbund gateway render --example` prints. Written by `python -m verbund_gateway.golden --write`.\n"
 EXAMPLE = GatewaySettings(
     directory=Path("/var/lib/verbund/gateway"),
     socket_directory=Path("/var/lib/verbund/run"),
@@ -63,9 +63,7 @@ def main(arguments: list[str]) -> int:
     if "--write" in arguments:
         FILE.write_text(example())
     elif FILE.read_text() != example():
-        sys.stderr.write(
-            "gateway/envoy.golden.yaml is out of date: look at what changed, then run `python -m verbund_gateway.golden --write`\n"
-        )
+        sys.stderr.write("gateway/envoy.golden.yaml is out of date: run `python -m verbund_gateway.golden --write`\n")
         return 1
     return 0
 

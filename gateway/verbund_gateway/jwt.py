@@ -1,4 +1,4 @@
-"""Who calls: Envoy's jwt_authn with the mesh's keys inline, as a file of its own so that keys change without touching anything else."""
+"""Who calls: Envoy's jwt_authn with the mesh's keys inline, in a file of its own, so keys change without a break."""
 
 import json
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def authentication(settings: GatewaySettings, jwks: Mapping[str, Any]) -> Config
 
 
 def public(jwks: Mapping[str, Any]) -> dict[str, Any]:
-    """Only keys for ES256, only their public members: nothing else is ever a key of the mesh, whatever the file says."""
+    """Only keys for ES256, only their public members: nothing else is a key of the mesh, whatever the file says."""
     members = ("kty", "crv", "x", "y", "kid", "use", "alg")
     keys = [
         {member: key[member] for member in members if member in key}

@@ -49,8 +49,9 @@ def descriptor(settings: GatewaySettings, rate: int, calls: int, caller: str) ->
 
 
 def counted() -> list[Config]:
-    """What a call is counted as. Which of the two applies is said by the route's metadata: by the token's subject where the route asks for a
-    token, otherwise by the client's address.
+    """What a call is counted as: by the token's subject, or by the client's address where the route asks for no token.
+
+    Which of the two is said by the route's metadata.
     """
     subject = {"key": jwt.FILTER, "path": [{"key": jwt.CLAIMS}, {"key": "sub"}]}
     return [

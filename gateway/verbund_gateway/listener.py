@@ -9,7 +9,7 @@ from verbund_gateway.bootstrap import watched
 from verbund_gateway.extension import Config, extension, header, seconds, typed
 from verbund_gateway.settings import GatewaySettings
 
-# What a client says about itself or about the mesh's inside; none of it is a client's to say. Cookies are nobody's here.
+# What a client says about itself or about the mesh's inside, and is not a client's to say. Cookies have no use here.
 CLAIMS = ("x-jwt-payload", "forwarded", "x-real-ip", "x-request-id", "x-trace-id", "cookie")
 CLAIM_PREFIXES = ("x-envoy-", "x-forwarded-")
 

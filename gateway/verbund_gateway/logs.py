@@ -1,4 +1,7 @@
-"""The access log: one JSON line for each request, without anything personal. No address, no path with its names and query, no subject."""
+"""The access log: one JSON line for each request, without anything personal.
+
+It holds no address, no path with its names and query, no subject.
+"""
 
 from verbund_gateway.extension import Config, extension
 

@@ -1,4 +1,7 @@
-"""Who may call what: the rule of each route as Envoy's RBAC, on the route itself. A route without a rule is refused by the filter's own default."""
+"""Who may call what: the rule of each route as Envoy's RBAC, on the route itself.
+
+A route without a rule is refused by the filter's own default.
+"""
 
 from collections.abc import Iterable
 
@@ -31,7 +34,10 @@ def on_route(rule: Rule) -> Config:
 
 
 def policies(rule: Rule) -> Config:
-    """What a rule denies, by reason. A call without a token is refused before; that it is denied here too makes this wall stand alone."""
+    """What a rule denies, by reason.
+
+    A call without a token is refused before; that it is denied here too makes this wall stand alone.
+    """
     if rule.audience == pb.AUDIENCE_PUBLIC:
         return {}
     permitted = allowed(rule)
@@ -42,7 +48,7 @@ def policies(rule: Rule) -> Config:
 
 
 def allowed(rule: Rule) -> Config:
-    """The callers with a token whose roles hold the rule's permission and, where only operators may call, who are operators."""
+    """The callers with a token whose roles hold the rule's permission, and where need be are operators."""
     if not rule.permission:
         return claim("sub", {"present_match": True})
     holders = roles(roles_holding(rule.permission))

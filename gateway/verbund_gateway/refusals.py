@@ -1,7 +1,7 @@
-"""The gateway's own refusals, in the shape of the services': a `google.rpc.Status` with ErrorInfo, over JSON, gRPC and gRPC-Web.
+"""The gateway's own refusals, in the shape of the services', over JSON, gRPC and gRPC-Web.
 
-What varies by rule, its name and the status as gRPC carries it, lies in the route's metadata, so that one mapper
-serves all rules and a new reason or rule needs no new one.
+A refusal is a `google.rpc.Status` with ErrorInfo. What varies by rule, its name and the status as gRPC carries it,
+lies in the route's metadata, so that one mapper serves all rules and a new reason or rule needs no new one.
 """
 
 import base64
@@ -200,7 +200,7 @@ def cel(expression: str) -> Config:
 
 
 def spoken(prefix: str) -> Config:
-    """Clients who sent a content type that starts so. What was refused before the first filter still has it in the request."""
+    """Clients who sent a content type that starts so. Before the first filter it still stands in the request."""
     kept, sent = f"string(filter_state['{DIALECT}'])", "request.headers['content-type']"
     return cel(f"('{DIALECT}' in filter_state ? {kept} : {sent}).startsWith('{prefix}')")
 

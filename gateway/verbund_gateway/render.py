@@ -26,7 +26,9 @@ def render(
     areas: Areas | None = None,
     http_routes: Iterable[HttpRoute] | None = None,
 ) -> Files:
-    """The gateway's whole configuration for the catalogue's areas, or for those given; raises PolicyError where a method has no rule.
+    """The gateway's whole configuration for the catalogue's areas, or for those given.
+
+    Raises PolicyError where a method has no rule.
 
     `jwks` is the mesh's public key set (RFC 7517). The descriptor set is the one file that is not JSON.
     """

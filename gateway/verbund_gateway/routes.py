@@ -17,7 +17,7 @@ CORS = "envoy.filters.http.cors"
 # What a page may read of an answer.
 EXPOSED = "grpc-status,grpc-message,grpc-status-details-bin,x-trace-id,traceresponse,retry-after,www-authenticate"
 ASKED = "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent,if-match,if-none-match"
-# A call that no worker received can be sent to another one. One that a worker may have begun only where its rule says so.
+# A call that no worker received can be sent to another one; one that may have begun, only where its rule says so.
 NOT_RECEIVED, MAYBE_BEGUN = "connect-failure,refused-stream", "reset"
 
 
@@ -168,7 +168,7 @@ def ruled(rule: Rule) -> Config:
 
 
 def unproven(verb: str, template: str, rule: Rule) -> Config:
-    """The path over which a PUBLIC method is called in JSON: it asks for no token, and goes nowhere unless it is transcoded."""
+    """The path of a PUBLIC method in JSON: it asks for no token, and goes nowhere unless it is transcoded."""
     return {
         **nowhere(),
         "name": f"{rule.name} in JSON",
@@ -181,7 +181,7 @@ def unproven(verb: str, template: str, rule: Rule) -> Config:
 
 
 def nowhere() -> Config:
-    """Where everything goes that has no rule. Requests in JSON pass here before they are transcoded, and preflights always.
+    """Where everything goes that has no rule, requests in JSON before they are transcoded, and preflights.
 
     It is a route to a cluster that does not exist, not a direct response: the CORS filter looks at no other.
     """

@@ -7,6 +7,7 @@ from pathlib import Path
 from verbund.settings import SettingError, load
 
 PREFIX = "VERBUND_GATEWAY_"
+PORT_MAX, PERCENT_MAX = 65535, 100
 SOCKET_PATH_BYTES_MAX = 107  # of sockaddr_un
 GRPC, HTTP = "grpc", "http/protobuf"
 
@@ -36,7 +37,7 @@ class GatewaySettings:
     threads: int = 2
     # Which browsers' pages may call: origins such as https://portal.berlin.example. None by default.
     cors_origins: tuple[str, ...] = ()
-    # Calls that a caller may make within the window, by rate class; a caller is a token's subject or, without token, an address.
+    # Calls that a caller may make within the window, by rate class. A caller is a subject or, without one, an address.
     rate_window_seconds: int = 10
     rate_read: int = 1000
     rate_write: int = 200
@@ -63,7 +64,7 @@ class GatewaySettings:
     stream_idle_seconds: int = 60
     connection_idle_seconds: int = 300
     request_seconds_max: int = 60
-    # Where spans go, host:port or unix:PATH, and how. Empty: no tracing. From OTEL_EXPORTER_OTLP_* where not given here.
+    # Where spans go, host:port or unix:PATH, and how. Where not given, as OTEL_EXPORTER_OTLP_* say. Empty: no tracing.
     trace_endpoint: str = ""
     trace_protocol: str = GRPC
     trace_tls: bool = False
@@ -72,9 +73,9 @@ class GatewaySettings:
 
     def __post_init__(self) -> None:
         """Refuses what Envoy or the operating system would refuse later and less clearly."""
-        if not 0 < self.port < 65536:
+        if not 0 < self.port <= PORT_MAX:
             raise ValueError(f"port must be within 1 and 65535, not {self.port}")
-        if not 0 <= self.trace_percent <= 100:
+        if not 0 <= self.trace_percent <= PERCENT_MAX:
             raise ValueError(f"trace_percent must be within 0 and 100, not {self.trace_percent}")
         if self.trace_protocol not in {GRPC, HTTP}:
             raise ValueError(f"trace_protocol must be {GRPC} or {HTTP}, not {self.trace_protocol}")

@@ -1,4 +1,7 @@
-"""The same configuration as one bootstrap without discovery. `envoy --mode validate` reads no discovered file, so this is what it is given."""
+"""The same configuration as one bootstrap without discovery.
+
+`envoy --mode validate` reads no discovered file, so this is what it is given.
+"""
 
 import copy
 from typing import Any
@@ -35,7 +38,7 @@ def resources(file: Config) -> list[Config]:
 
 
 def settled(value: Any, files: dict[str, Config]) -> Any:
-    """A part of a listener with everything that it would discover in its place. Recursion is bounded by the depth of the listener."""
+    """A part of a listener with what it would discover in its place. Recursion is bounded by the listener's depth."""
     if isinstance(value, list):
         return [settled(item, files) for item in value]
     if not isinstance(value, dict):

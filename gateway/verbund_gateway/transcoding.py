@@ -59,7 +59,7 @@ def path_regex(template: str) -> str:
 
 
 def descriptor_set(areas: Mapping[str, Sequence[ServiceDescriptor]]) -> bytes:
-    """The protos of the areas, imports first, and those of the details in refusals: without these a refusal has an empty body."""
+    """The protos of the areas, imports first, and of the details in refusals, which without them have an empty body."""
     found = FileDescriptorSet()
     seen: set[str] = set()
     services = (service.file for offered in areas.values() for service in offered)

@@ -22,7 +22,10 @@ class ConfigurationError(ValueError):
 
 
 def write(directory: Path, files: Files, *, validate: bool = True, program: Path | None = None) -> None:
-    """Writes the files into `directory`, after Envoy accepted them; raises ConfigurationError and changes nothing where it does not."""
+    """Writes the files into `directory`, after Envoy accepted them.
+
+    Raises ConfigurationError and changes nothing where it does not.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if validate:
         check(directory, files, program=program)
@@ -31,7 +34,10 @@ def write(directory: Path, files: Files, *, validate: bool = True, program: Path
 
 
 def update_keys(directory: Path, jwks: Mapping[str, Any], settings: GatewaySettings) -> None:
-    """Replaces the keys that tokens are verified with, and nothing else. Raises ValueError for a set without a usable key, and keeps the old ones."""
+    """Replaces the keys that tokens are verified with, and nothing else.
+
+    Raises ValueError for a set without a usable key, and keeps the old ones.
+    """
     replace(directory / KEYS, resources(jwt.resource(settings, jwks)))
 
 

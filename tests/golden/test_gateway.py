@@ -6,7 +6,7 @@ from verbund_gateway.commands import gateway
 
 
 def test_golden_file() -> None:
-    """gateway/envoy.golden.yaml is what is rendered; after a wanted change, `python -m verbund_gateway.golden --write`."""
+    """gateway/envoy.golden.yaml is what is rendered; `python -m verbund_gateway.golden --write` writes it."""
     assert golden.example() == golden.FILE.read_text()
 
 

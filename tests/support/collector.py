@@ -21,7 +21,7 @@ class Collector(services.TraceServiceServicer):
 
     exports: list[pb.ExportTraceServiceRequest] = field(default_factory=list)
 
-    def Export(
+    def Export(  # noqa: N802 - the proto's name
         self, request: pb.ExportTraceServiceRequest, _context: grpc.ServicerContext
     ) -> pb.ExportTraceServiceResponse:
         """Takes an export."""
@@ -54,7 +54,7 @@ def collecting(socket: Path) -> Iterator[Collector]:
     """A receiver on a Unix socket, until the end of the block."""
     server = grpc.server(ThreadPoolExecutor(2))
     collector = Collector()
-    services.add_TraceServiceServicer_to_server(collector, server)
+    services.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
     server.add_insecure_port(f"unix:{socket}")
     server.start()
     try:

@@ -1,9 +1,10 @@
-"""One call in each of the languages that the gateway speaks, and the refusal as a `google.rpc.Status` whichever it was."""
+"""One call in each language that the gateway speaks, and its refusal as a `google.rpc.Status` whichever it was."""
 
 import base64
 import struct
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 from urllib.parse import unquote
 
 import grpc
@@ -19,36 +20,47 @@ from tests.support.envoy import Gateway
 WEB = "application/grpc-web+proto"
 
 
-def over_json(gateway: Gateway, token: str, path: str, request: Message, *, verb: str, url: str) -> Status:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is called: the method and its request in gRPC, and the same in JSON."""
+
+    path: str
+    request: Message
+    verb: str
+    url: str
+
+
+def over_json(gateway: Gateway, token: str, target: Target) -> Status:
     """The refusal of a call over JSON; of the OK code where it was answered."""
-    del path, request
     with gateway.client(token) as client:
-        return status_of_json(client.request(verb, url))
+        return status_of_json(client.request(target.verb, target.url))
 
 
-def over_grpc(gateway: Gateway, token: str, path: str, request: Message, *, verb: str, url: str) -> Status:
+def over_grpc(gateway: Gateway, token: str, target: Target) -> Status:
     """The refusal of a call over gRPC."""
-    del verb, url
     with gateway.channel() as channel:
-        return status_of_grpc(lambda: call(channel, path, request, token))
+        return status_of_grpc(lambda: call(channel, target.path, target.request, token))
 
 
-def over_web(gateway: Gateway, token: str, path: str, request: Message, *, verb: str, url: str) -> Status:
+def over_web(gateway: Gateway, token: str, target: Target) -> Status:
     """The refusal of a call over gRPC-Web."""
-    del verb, url
     with gateway.client(token) as client:
-        answer = client.post(path, content=framed(request), headers={"content-type": WEB})
+        answer = client.post(target.path, content=framed(target.request), headers={"content-type": WEB})
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("application/grpc-web")
     return status_of_headers(dict(answer.headers))
 
 
-DIALECTS: dict[str, Callable[..., Status]] = {"json": over_json, "grpc": over_grpc, "grpc-web": over_web}
+DIALECTS: dict[str, Callable[[Gateway, str, Target], Status]] = {
+    "json": over_json,
+    "grpc": over_grpc,
+    "grpc-web": over_web,
+}
 
 
 def call(channel: grpc.Channel, path: str, request: Message, token: str = "", **metadata: str) -> bytes:
     """The bytes that a unary method answers."""
-    stub = channel.unary_unary(path, request_serializer=lambda message: message.SerializeToString())
+    stub: Any = channel.unary_unary(path, request_serializer=lambda message: message.SerializeToString())
     sent = [*metadata.items(), *([("authorization", f"Bearer {token}")] if token else [])]
     answer: bytes = stub(request, metadata=sent, timeout=20)
     return answer
@@ -59,7 +71,7 @@ def status_of_grpc(make: Callable[[], Any]) -> Status:
     try:
         make()
     except grpc.RpcError as error:
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(cast("grpc.Call", error))
         return Status() if status is None else Status.FromString(status.SerializeToString())
     return Status()
 
@@ -100,4 +112,5 @@ def retry_seconds(status: Status) -> float:
     """How long RetryInfo says to wait."""
     found = details.RetryInfo()
     assert [detail for detail in status.details if detail.Unpack(found)], f"no RetryInfo in {status}"
-    return found.retry_delay.ToTimedelta().total_seconds()
+    delay: float = found.retry_delay.ToTimedelta().total_seconds()
+    return delay

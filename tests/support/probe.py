@@ -1,4 +1,4 @@
-"""A service of four methods, one for each audience and one that asks for assurance: what the catalogue does not have yet."""
+"""A service of four methods, three of audiences and one that asks for assurance: what the catalogue lacks."""
 
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool

@@ -30,7 +30,7 @@ Answer = Callable[[Message, grpc.ServicerContext], Any]
 
 @dataclass(slots=True)
 class Worker:
-    """A gRPC server of some services. A method answers an empty message, unless `answers` says otherwise by its full path."""
+    """A gRPC server of some services. A method answers an empty message, unless `answers` has its full path."""
 
     services: Sequence[ServiceDescriptor]
     calls: list[Received] = field(default_factory=list)
@@ -47,19 +47,13 @@ class Worker:
         worker = self
 
         class Handler(grpc.GenericRpcHandler):
-            methods = {
-                f"/{service.full_name}/{method.name}": method
-                for service in worker.services
-                for method in service.methods
-            }
-
-            def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+            def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
                 method = worker.methods().get(str(details.method))
                 return worker.method_handler(str(details.method), method) if method else None
 
         return Handler()
 
-    def method_handler(self, path: str, method: MethodDescriptor) -> grpc.RpcMethodHandler:
+    def method_handler(self, path: str, method: MethodDescriptor) -> "grpc.RpcMethodHandler[Any, Any]":
         """The handler of one method."""
 
         def answer(request: Message, context: grpc.ServicerContext) -> Any:

@@ -125,7 +125,7 @@ def test_traceresponse_is_passed(mesh: Mesh) -> None:
     """What a service answers as `traceresponse` reaches the client."""
 
     def answer(_: object, context: grpc.ServicerContext) -> None:
-        context.send_initial_metadata([("traceresponse", FOREIGN)])
+        context.send_initial_metadata((("traceresponse", FOREIGN),))
 
     mesh.registry.answers[PATH] = answer
     with mesh.gateway.client(mesh.token("viewer")) as client:

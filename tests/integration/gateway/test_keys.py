@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 from joserfc.jwk import ECKey, KeySet
@@ -81,7 +82,7 @@ def test_rotations_under_load(mesh: Mesh) -> None:
                 found.append(client.get("/v1/projects/a.b").status_code)
         return found
 
-    for old, new in zip(keys, keys[1:], strict=False):
+    for old, new in pairwise(keys):
         publish(mesh, old, new)
         assert becomes(mesh, signed(mesh, new), 200)
         over = False

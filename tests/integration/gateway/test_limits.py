@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import grpc
 import pytest
@@ -12,16 +14,16 @@ from verbund.registry.v1 import project_service_pb2 as pb
 from verbund.registry.v1 import types_pb2
 
 from tests.integration.gateway.conftest import Mesh, started
-from tests.support.dialects import DIALECTS, call, framed, info, retry_seconds, status_of_grpc, status_of_json
+from tests.support.dialects import DIALECTS, Target, call, framed, info, retry_seconds, status_of_grpc, status_of_json
 
 SERVICE = "/verbund.registry.v1.ProjectService"
 WATCH = "/verbund.registry.v1.ChangeService/WatchChanges"
-GET = {
-    "path": f"{SERVICE}/GetProject",
-    "request": pb.GetProjectRequest(name="projects/a.b"),
-    "verb": "GET",
-    "url": "/v1/projects/a.b",
-}
+GET = Target(
+    path=f"{SERVICE}/GetProject",
+    request=pb.GetProjectRequest(name="projects/a.b"),
+    verb="GET",
+    url="/v1/projects/a.b",
+)
 BODY_BYTES = 64 * 1024
 READS = 5
 
@@ -39,19 +41,19 @@ def test_rate_of_a_caller(mesh: Mesh, dialect: str) -> None:
     """A caller that used up its reads is told to wait; its writes and other callers go on."""
     own, other = (mesh.token("system", sub=f"organisations/x/systems/{dialect}-{name}") for name in ("own", "other"))
     for _ in range(READS):
-        assert DIALECTS[dialect](mesh.gateway, own, **GET).code == code_pb2.OK
-    status = DIALECTS[dialect](mesh.gateway, own, **GET)
+        assert DIALECTS[dialect](mesh.gateway, own, GET).code == code_pb2.OK
+    status = DIALECTS[dialect](mesh.gateway, own, GET)
     assert (status.code, info(status).reason) == (code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED")
     assert (info(status).metadata["retry"], retry_seconds(status)) == ("true", 1.0)
-    assert DIALECTS[dialect](mesh.gateway, other, **GET).code == code_pb2.OK
-    delete = GET | {"path": f"{SERVICE}/DeleteProject", "verb": "DELETE", "request": pb.DeleteProjectRequest()}
-    assert DIALECTS[dialect](mesh.gateway, own, **delete).code == code_pb2.OK
+    assert DIALECTS[dialect](mesh.gateway, other, GET).code == code_pb2.OK
+    delete = replace(GET, path=f"{SERVICE}/DeleteProject", verb="DELETE", request=pb.DeleteProjectRequest())
+    assert DIALECTS[dialect](mesh.gateway, own, delete).code == code_pb2.OK
 
 
 def test_rate_is_one_for_all_dialects(mesh: Mesh) -> None:
     """A caller has one allowance, however it calls."""
     token = mesh.token("viewer", sub="organisations/x/systems/mixed")
-    codes = [dialect(mesh.gateway, token, **GET).code for _ in range(READS) for dialect in DIALECTS.values()]
+    codes = [dialect(mesh.gateway, token, GET).code for _ in range(READS) for dialect in DIALECTS.values()]
     assert codes.count(code_pb2.OK) == READS
 
 
@@ -125,7 +127,7 @@ def test_large_headers(mesh: Mesh) -> None:
         answer = client.get("/v1/projects")
     assert (answer.status_code, info(status_of_json(answer)).reason) == (431, "TOO_LARGE")
     with mesh.gateway.channel() as channel, pytest.raises(grpc.RpcError):
-        call(channel, GET["path"], GET["request"], mesh.token("viewer"), large="x" * 9000)
+        call(channel, GET.path, GET.request, mesh.token("viewer"), large="x" * 9000)
     assert mesh.registry.calls == []
 
 
@@ -146,24 +148,24 @@ def test_header_with_underscore(mesh: Mesh) -> None:
 def test_slow_service(mesh: Mesh, dialect: str) -> None:
     """A call that a service does not answer in time ends with the deadline's refusal."""
     mesh.registry.answers[f"{SERVICE}/SearchProjects"] = lambda *_: time.sleep(1.6)
-    search = {
-        "path": f"{SERVICE}/SearchProjects",
-        "request": pb.SearchProjectsRequest(),
-        "verb": "GET",
-        "url": "/v1/projects:search",
-    }
+    search = Target(
+        path=f"{SERVICE}/SearchProjects",
+        request=pb.SearchProjectsRequest(),
+        verb="GET",
+        url="/v1/projects:search",
+    )
     token = mesh.token("viewer", sub=f"organisations/x/systems/slow-{dialect}")
-    status = DIALECTS[dialect](mesh.gateway, token, **search)
+    status = DIALECTS[dialect](mesh.gateway, token, search)
     assert (status.code, info(status).reason) == (code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
 
 
 def test_deadline_is_capped(mesh: Mesh) -> None:
     """A service is told a deadline: the client's, but never more than the mesh allows."""
     remaining = []
-    mesh.registry.answers[GET["path"]] = lambda _, context: remaining.append(context.time_remaining())
+    mesh.registry.answers[GET.path] = lambda _, context: remaining.append(context.time_remaining())
     token = mesh.token("viewer", sub="organisations/x/systems/patient")
     with mesh.gateway.channel() as channel:
-        call(channel, GET["path"], GET["request"], token)
+        call(channel, GET.path, GET.request, token)
     with mesh.gateway.client(token) as client:
         client.get("/v1/projects/a.b")
     assert len(remaining) == 2
@@ -184,11 +186,11 @@ def test_watch_outlives_a_call_but_not_its_own_limit(mesh: Mesh) -> None:
     mesh.registry.answers[WATCH] = watch
     token = mesh.token("viewer", sub="organisations/x/systems/watcher")
     with mesh.gateway.channel() as channel:
-        stub = channel.unary_stream(
+        stub: Any = channel.unary_stream(
             WATCH, lambda message: message.SerializeToString(), changes.WatchChangesResponse.FromString
         )
         answers = stub(changes.WatchChangesRequest(), metadata=[("authorization", f"Bearer {token}")], timeout=20)
-        received = []
+        received: list[str] = []
         with pytest.raises(grpc.RpcError) as ended:
             received.extend(answer.resume_token for answer in answers)
     assert received == ["1", "2"]

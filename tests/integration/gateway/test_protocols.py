@@ -124,7 +124,7 @@ def test_cors_of_refusals(mesh: Mesh) -> None:
 
 
 def test_plain_http(mesh: Mesh) -> None:
-    """An area's HTTP routes go to its HTTP server, without a token where the rule is public, form and query untouched."""
+    """An area's HTTP routes go to its HTTP server, without a token where the rule is public, otherwise untouched."""
     with mesh.gateway.client() as client:
         assert client.get("/oauth2/jwks?a=b").status_code == 200
         assert client.post("/oauth2/token", data={"grant_type": "client_credentials"}).status_code == 200

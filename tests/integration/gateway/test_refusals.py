@@ -24,41 +24,41 @@ from verbund.serving.refusals import Absent
 from verbund.serving.status import status_of
 
 from tests.integration.gateway.conftest import PROBE, Mesh
-from tests.support.dialects import DIALECTS, call, info, retry_seconds, status_of_grpc, status_of_json
+from tests.support.dialects import DIALECTS, Target, call, info, retry_seconds, status_of_grpc, status_of_json
 from tests.support.tokens import new_key
 
 NAME = "projects/citylab.lastenrad"
-GET = {
-    "path": "/verbund.registry.v1.ProjectService/GetProject",
-    "request": pb.GetProjectRequest(name=NAME),
-    "verb": "GET",
-    "url": f"/v1/{NAME}",
-}
-DELETE = {
-    "path": "/verbund.registry.v1.ProjectService/DeleteProject",
-    "request": pb.DeleteProjectRequest(name=NAME),
-    "verb": "DELETE",
-    "url": f"/v1/{NAME}",
-}
-NOWHERE = {
-    "path": "/verbund.registry.v1.ProjectService/Nothing",
-    "request": pb.GetProjectRequest(),
-    "verb": "GET",
-    "url": "/v1/nothing",
-}
-NOBODY_SERVES = {
-    "path": "/verbund.identity.v1.OrganisationService/GetOrganisation",
-    "request": organisations.GetOrganisationRequest(name="organisations/citylab"),
-    "verb": "GET",
-    "url": "/v1/organisations/citylab",
-}
+GET = Target(
+    path="/verbund.registry.v1.ProjectService/GetProject",
+    request=pb.GetProjectRequest(name=NAME),
+    verb="GET",
+    url=f"/v1/{NAME}",
+)
+DELETE = Target(
+    path="/verbund.registry.v1.ProjectService/DeleteProject",
+    request=pb.DeleteProjectRequest(name=NAME),
+    verb="DELETE",
+    url=f"/v1/{NAME}",
+)
+NOWHERE = Target(
+    path="/verbund.registry.v1.ProjectService/Nothing",
+    request=pb.GetProjectRequest(),
+    verb="GET",
+    url="/v1/nothing",
+)
+NOBODY_SERVES = Target(
+    path="/verbund.identity.v1.OrganisationService/GetOrganisation",
+    request=organisations.GetOrganisationRequest(name="organisations/citylab"),
+    verb="GET",
+    url="/v1/organisations/citylab",
+)
 dialects = pytest.mark.parametrize("dialect", DIALECTS)
 
 
-def probe(method: str) -> dict[str, Any]:
+def probe(method: str) -> Target:
     """A call of a method of the probe service."""
     message = GetMessageClass(PROBE.methods_by_name[method].input_type)(name="probes/x")
-    return {"path": f"/tests.probe.Probe/{method}", "request": message, "verb": "GET", "url": f"/v1/probes/x:{method}"}
+    return Target(path=f"/tests.probe.Probe/{method}", request=message, verb="GET", url=f"/v1/probes/x:{method}")
 
 
 def claims_of(mesh: Mesh) -> dict[str, Any]:
@@ -116,7 +116,7 @@ BAD_TOKENS: dict[str, Callable[[Mesh], str]] = {
 @pytest.mark.parametrize("kind", BAD_TOKENS)
 def test_bad_token(mesh: Mesh, dialect: str, kind: str) -> None:
     """A token that is not one of the mesh is refused without saying why, and nothing reaches a worker."""
-    status = DIALECTS[dialect](mesh.gateway, BAD_TOKENS[kind](mesh), **GET)
+    status = DIALECTS[dialect](mesh.gateway, BAD_TOKENS[kind](mesh), GET)
     assert (status.code, info(status).reason) == (code_pb2.UNAUTHENTICATED, "TOKEN_INVALID")
     assert status.message == "The token is not valid."
     assert len(status.details) == 1
@@ -125,9 +125,9 @@ def test_bad_token(mesh: Mesh, dialect: str, kind: str) -> None:
 
 @dialects
 @pytest.mark.parametrize("target", [GET, NOWHERE], ids=["known", "unknown"])
-def test_no_token(mesh: Mesh, dialect: str, target: dict[str, Any]) -> None:
+def test_no_token(mesh: Mesh, dialect: str, target: Target) -> None:
     """Without a token a caller is asked for one, and does not learn what there is."""
-    status = DIALECTS[dialect](mesh.gateway, "", **target)
+    status = DIALECTS[dialect](mesh.gateway, "", target)
     assert (status.code, info(status).reason) == (code_pb2.UNAUTHENTICATED, "NO_TOKEN")
     assert info(status).domain == "verbund"
     assert info(status).metadata["fixer"] == "caller"
@@ -145,7 +145,7 @@ def test_challenge_names_nothing(mesh: Mesh) -> None:
 @dialects
 def test_permission_missing(mesh: Mesh, dialect: str) -> None:
     """A caller without the permission learns the rule and what it asks for."""
-    status = DIALECTS[dialect](mesh.gateway, mesh.token("viewer"), **DELETE)
+    status = DIALECTS[dialect](mesh.gateway, mesh.token("viewer"), DELETE)
     assert (status.code, info(status).reason) == (code_pb2.PERMISSION_DENIED, "PERMISSION_MISSING")
     assert info(status).metadata["rule"] == "verbund.registry.v1.ProjectService.DeleteProject"
     assert info(status).metadata["permission"] == "registry.projects.delete"
@@ -156,15 +156,15 @@ def test_permission_missing(mesh: Mesh, dialect: str) -> None:
 @pytest.mark.parametrize("roles", [("caseworker",), ("viewer", "system"), ("unheard-of", "admin")])
 def test_permission_held(mesh: Mesh, dialect: str, roles: tuple[str, ...]) -> None:
     """One role that holds the permission is enough."""
-    assert DIALECTS[dialect](mesh.gateway, mesh.token(*roles), **DELETE).code == code_pb2.OK
-    assert [received.method for received in mesh.registry.calls] == [DELETE["path"]]
+    assert DIALECTS[dialect](mesh.gateway, mesh.token(*roles), DELETE).code == code_pb2.OK
+    assert [received.method for received in mesh.registry.calls] == [DELETE.path]
 
 
 @dialects
 @pytest.mark.parametrize("roles", [[], "admin", None, {"admin": True}, ["administrator"], [["admin"]], "[admin]"])
 def test_roles_of_another_shape(mesh: Mesh, dialect: str, roles: Any) -> None:
     """A token whose roles are not a list with the right name in it holds nothing."""
-    status = DIALECTS[dialect](mesh.gateway, stating(mesh, roles=roles), **GET)
+    status = DIALECTS[dialect](mesh.gateway, stating(mesh, roles=roles), GET)
     assert (status.code, info(status).reason) == (code_pb2.PERMISSION_DENIED, "PERMISSION_MISSING")
 
 
@@ -172,7 +172,7 @@ def test_roles_of_another_shape(mesh: Mesh, dialect: str, roles: Any) -> None:
 @pytest.mark.parametrize(("acr", "accepted"), [("low", False), ("substantial", True), ("high", True), ("other", False)])
 def test_assurance(mesh: Mesh, dialect: str, acr: str, *, accepted: bool) -> None:
     """A rule that asks for assurance refuses those who signed in with less, and says how much it asks for."""
-    status = DIALECTS[dialect](mesh.gateway, mesh.token("viewer", acr=acr), **probe("Assured"))
+    status = DIALECTS[dialect](mesh.gateway, mesh.token("viewer", acr=acr), probe("Assured"))
     if accepted:
         assert status.code == code_pb2.OK
         return
@@ -184,36 +184,36 @@ def test_assurance(mesh: Mesh, dialect: str, acr: str, *, accepted: bool) -> Non
 @dialects
 def test_permission_before_assurance(mesh: Mesh, dialect: str) -> None:
     """Whoever lacks the permission is not told to sign in with more assurance: it would not help."""
-    status = DIALECTS[dialect](mesh.gateway, mesh.token("unheard-of", acr="low"), **probe("Assured"))
+    status = DIALECTS[dialect](mesh.gateway, mesh.token("unheard-of", acr="low"), probe("Assured"))
     assert info(status).reason == "PERMISSION_MISSING"
 
 
 @dialects
 def test_operators_only(mesh: Mesh, dialect: str) -> None:
     """Where only operators may call, the permission alone is not enough."""
-    refused = DIALECTS[dialect](mesh.gateway, mesh.token("admin"), **probe("Operate"))
+    refused = DIALECTS[dialect](mesh.gateway, mesh.token("admin"), probe("Operate"))
     assert info(refused).reason == "PERMISSION_MISSING"
-    assert DIALECTS[dialect](mesh.gateway, mesh.token("operator"), **probe("Operate")).code == code_pb2.OK
+    assert DIALECTS[dialect](mesh.gateway, mesh.token("operator"), probe("Operate")).code == code_pb2.OK
 
 
 @dialects
 def test_signed_in(mesh: Mesh, dialect: str) -> None:
     """Where every signed-in caller may call, a token without any role is enough, and no token is not."""
-    assert DIALECTS[dialect](mesh.gateway, mesh.token(), **probe("SignedIn")).code == code_pb2.OK
-    assert info(DIALECTS[dialect](mesh.gateway, "", **probe("SignedIn"))).reason == "NO_TOKEN"
+    assert DIALECTS[dialect](mesh.gateway, mesh.token(), probe("SignedIn")).code == code_pb2.OK
+    assert info(DIALECTS[dialect](mesh.gateway, "", probe("SignedIn"))).reason == "NO_TOKEN"
 
 
 @dialects
 def test_public(mesh: Mesh, dialect: str) -> None:
     """A public method is called without a token."""
-    assert DIALECTS[dialect](mesh.gateway, "", **probe("Public")).code == code_pb2.OK
+    assert DIALECTS[dialect](mesh.gateway, "", probe("Public")).code == code_pb2.OK
     assert [received.method for received in mesh.registry.calls] == ["/tests.probe.Probe/Public"]
 
 
 @dialects
 def test_unknown_method(mesh: Mesh, dialect: str) -> None:
     """What has no rule is not there."""
-    status = DIALECTS[dialect](mesh.gateway, mesh.token("admin"), **NOWHERE)
+    status = DIALECTS[dialect](mesh.gateway, mesh.token("admin"), NOWHERE)
     assert (status.code, info(status).reason) == (code_pb2.UNIMPLEMENTED, "UNKNOWN_METHOD")
     assert mesh.registry.calls == []
 
@@ -229,7 +229,7 @@ def test_unrouted(mesh: Mesh, path: str) -> None:
 @dialects
 def test_no_worker(mesh: Mesh, dialect: str) -> None:
     """Where no worker answers, the caller is told to try again, and when."""
-    status = DIALECTS[dialect](mesh.gateway, mesh.token("viewer"), **NOBODY_SERVES)
+    status = DIALECTS[dialect](mesh.gateway, mesh.token("viewer"), NOBODY_SERVES)
     assert (status.code, info(status).reason) == (code_pb2.UNAVAILABLE, "UNAVAILABLE")
     assert (info(status).metadata["retry"], retry_seconds(status)) == ("true", 1.0)
 
@@ -247,7 +247,7 @@ INVALID = {
 
 @pytest.mark.parametrize("kind", INVALID)
 def test_input_invalid(mesh: Mesh, kind: str) -> None:
-    """What cannot be read is INVALID_ARGUMENT with BadRequest, which names the field where there is one; no worker sees it."""
+    """What cannot be read is INVALID_ARGUMENT with BadRequest, which names the field; no worker sees it."""
     verb, url, body, named = INVALID[kind]
     with mesh.gateway.client(mesh.token("system"), **{"content-type": "application/json"}) as client:
         answer = client.request(verb, url, content=body)
@@ -273,9 +273,9 @@ def test_refusal_of_a_service(mesh: Mesh) -> None:
     def refuse(_: object, context: grpc.ServicerContext) -> None:
         context.abort_with_status(rpc_status.to_status(status_pb2.Status.FromString(sent.SerializeToString())))
 
-    mesh.registry.answers[GET["path"]] = refuse
+    mesh.registry.answers[GET.path] = refuse
     for dialect in DIALECTS.values():
-        assert MessageToDict(dialect(mesh.gateway, mesh.token("viewer"), **GET)) == MessageToDict(sent)
+        assert MessageToDict(dialect(mesh.gateway, mesh.token("viewer"), GET)) == MessageToDict(sent)
     with mesh.gateway.client(mesh.token("viewer")) as client:
         assert client.get(f"/v1/{NAME}").status_code == 404
 

@@ -59,7 +59,7 @@ def test_every_http_route(routes: list[dict[str, Any]], found: Any) -> None:
 
 
 def test_nothing_else_is_open(routes: list[dict[str, Any]]) -> None:
-    """A route asks for no token only where its rule is public or the gateway answers itself; the last one goes nowhere."""
+    """A route asks for no token only where its rule is public or the gateway answers; the last one goes nowhere."""
     public = {route.path for route in catalogue.HTTP_ROUTES if route.rule.audience == policy_pb2.AUDIENCE_PUBLIC}
     public |= {path for path, rule in catalogue.rules().items() if rule.audience == policy_pb2.AUDIENCE_PUBLIC}
     for route in routes:
@@ -72,8 +72,14 @@ def test_nothing_else_is_open(routes: list[dict[str, Any]]) -> None:
 
 def test_method_without_a_rule() -> None:
     """A method without a rule stops the rendering, by name."""
-    probe = service("tests.unruled", {"Known": policy_pb2.Rule(audience=2, rate=1), "Forgotten": None})
-    with pytest.raises(PolicyError, match="tests.unruled.Probe.Forgotten"):
+    probe = service(
+        "tests.unruled",
+        {
+            "Known": policy_pb2.Rule(audience=policy_pb2.AUDIENCE_SIGNED_IN, rate=policy_pb2.RATE_READ),
+            "Forgotten": None,
+        },
+    )
+    with pytest.raises(PolicyError, match=r"tests\.unruled\.Probe\.Forgotten"):
         route_configuration(EXAMPLE, {"registry": (probe,)}, ())
 
 
