@@ -13,6 +13,9 @@ from typing import Any
 
 import grpc
 import httpx
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from verbund import settings as loader
@@ -190,3 +193,35 @@ def wait(ready: Callable[[], bool]) -> None:
         assert wait_until_ready(ready, late)
     finally:
         timer.cancel()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What a refused caller sees."""
+
+    code: grpc.StatusCode
+    reason: str
+    metadata: dict[str, str]
+    details: tuple[str, ...]
+    paths: tuple[str, ...]
+
+    @classmethod
+    def by(cls, call: Callable[[], object]) -> "Refused":
+        """The refusal of a call, which must be refused."""
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
+        status = rpc_status.from_call(caught.value)  # type: ignore[arg-type]
+        assert status is not None
+        info, fields = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        for detail in status.details:
+            detail.Unpack(info)
+            detail.Unpack(fields)
+        assert info.domain == "verbund"
+        advice = ("retry", "fixer", "remedy", "traceId")
+        return cls(
+            caught.value.code(),
+            info.reason,
+            {name: value for name, value in info.metadata.items() if name not in advice},
+            tuple(detail.TypeName().rpartition(".")[2] for detail in status.details),
+            tuple(violation.field for violation in fields.field_violations),
+        )
