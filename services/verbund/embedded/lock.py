@@ -43,7 +43,7 @@ def record(home: Home, processes: Iterable[tuple[str, int]]) -> None:
         replace(home.processes, json.dumps(entries).encode())
 
 
-def clear(home: Home) -> list[str]:
+def clear(home: Home, *, patience_seconds: float = LEFTOVER_SECONDS_MAX) -> list[str]:
     """Ends what a killed supervisor left behind and removes its sockets; the names of what still ran.
 
     The caller holds the lock: whatever is found belongs to nobody.
@@ -52,7 +52,7 @@ def clear(home: Home) -> list[str]:
         left = leftovers(home)
         for pid, name in left.items():
             stop(pid, signal.SIGINT if name == "postgres" else signal.SIGTERM)
-        end = time.monotonic() + LEFTOVER_SECONDS_MAX
+        end = time.monotonic() + patience_seconds
         while any(map(alive, left)) and time.monotonic() < end:
             time.sleep(0.02)
         for pid in left:
@@ -61,9 +61,14 @@ def clear(home: Home) -> list[str]:
             time.sleep(0.01)
         home.ready.unlink(missing_ok=True)
         home.processes.unlink(missing_ok=True)
-        for path in home.run.iterdir():
-            path.unlink()
+        remove_sockets(home)
     return list(left.values())
+
+
+def remove_sockets(home: Home) -> None:
+    """Empties the runtime directory. Envoy and killed processes leave theirs."""
+    for path in home.run.iterdir():
+        path.unlink()
 
 
 def leftovers(home: Home) -> dict[int, str]:

@@ -42,9 +42,9 @@ class Process:
     overdue: bool = False
     exit_code: int | None = None
 
-    def starting(self, pid: int, ready_fd: int, now: float) -> None:
+    def starting(self, pid: int, now: float) -> None:
         """It has been forked."""
-        self.state, self.pid, self.ready_fd, self.begun = State.STARTING, pid, ready_fd, now
+        self.state, self.pid, self.begun = State.STARTING, pid, now
         self.due = now + self.part.start_seconds_max
         self.overdue = False
 

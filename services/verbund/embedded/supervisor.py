@@ -97,6 +97,7 @@ class Supervisor:
         for layer in layers:
             self._stop_layer([p for p in self._processes.values() if p.part.layer == layer])
         self._end_orphans()
+        lock.remove_sockets(self._home)
         self._home.processes.unlink(missing_ok=True)
         self.close()
 
@@ -165,14 +166,14 @@ class Supervisor:
     def _start(self, process: Process) -> None:
         """Forks a part, and its probe where it has one."""
         part = process.part
-        ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
+        process.ready_fd, ready_write = os.pipe2(os.O_CLOEXEC)
         gc.freeze()  # what is here now is shared with the children as long as nobody writes to it
-        process.starting(self._fork(part.name, part.run, ready_write, part), ready_read, self._clock())
+        process.starting(self._fork(part.name, part.run, ready_write, part), self._clock())
         if part.probe:
             ask = partial(say_when_ready, part.probe)
             process.probe = self._fork(f"{part.name}-probe", ask, ready_write, part)
         os.close(ready_write)
-        self._selector.register(ready_read, selectors.EVENT_READ, process)
+        self._selector.register(process.ready_fd, selectors.EVENT_READ, process)
         lock.record(self._home, self.pids().items())
 
     def _fork(self, name: str, run: Callable[[int], object], ready_fd: int, part: Part) -> int:
