@@ -1,4 +1,4 @@
-"""Imports everything that parts need, once, before they are forked and before root is given up.
+"""Imports and reads everything that parts need, once, before they are forked and before root is given up.
 
 Forked parts share the memory of what is imported here. And where Python's own library lies in a directory that only
 root can enter, nothing can be imported later, so this names also what libraries import at their first use.
@@ -60,6 +60,7 @@ def everything() -> None:
         importlib.import_module(name)
     if has_tour():
         importlib.import_module(TOUR)
+        importlib.import_module("verbund.tour.sample").read()
     migrate = importlib.import_module("verbund.database.migrate")
     for area in migrate.AREAS:
         migrate.migrations_of(area)

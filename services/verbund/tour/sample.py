@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -66,6 +67,7 @@ class Sample:
         return next(member for member in self.members if member.organisation_id == organisation_id)
 
 
+@cache  # `verbund up` reads it before it gives up the rights that reading it may take
 def read() -> Sample:
     """The sample as it was packed."""
     stated = json.loads(FILE.read_text("utf-8"))
