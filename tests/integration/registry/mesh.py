@@ -21,7 +21,7 @@ from tests.support.tokens import ISSUER, Issuer
 TIMEOUT_SECONDS = 20
 
 
-class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
+class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     """Sends a token with every call."""
 
     def __init__(self, token: str) -> None:

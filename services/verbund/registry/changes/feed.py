@@ -23,7 +23,7 @@ from verbund.serving.refusals import Refusal
 from verbund.serving.watches import QUEUE_MAX, Watch
 
 PAGE = 200
-RECENT_MAX = 1_000  # changes kept in memory, so that a watch can join between two readings
+RECENT_MAX = 500  # changes kept in memory, so that a watch can join between two readings
 RECENT_BYTES_MAX = 8 * 1024 * 1024
 RETRY_SECONDS = 1.0
 WAIT_SECONDS_MIN = 0.002  # while a change waits for an older transaction to end
@@ -101,10 +101,9 @@ class Follower:
         """Whether it still takes changes."""
         return not self._ended and self.watch is not None and self.watch.active
 
-    @property
-    def has_room(self) -> bool:
-        """Whether a page of changes fits behind what its reader has not yet taken."""
-        return self.watch is not None and self.watch.waiting + PAGE < QUEUE_MAX
+    def has_room(self, count: int) -> bool:
+        """Whether so many changes fit behind what its reader has not yet taken, and a page of new ones."""
+        return self.watch is not None and self.watch.waiting + count + PAGE < QUEUE_MAX
 
 
 class Feed:
@@ -152,8 +151,7 @@ class Feed:
         if follower.watch is not None:
             follower.watch.on_close(lambda: self._leave(follower))
         if not self._join(follower):
-            with self._lock:
-                self._lagging.append(follower)
+            self._lagging.append(follower)
             self._lag.set()
 
     def _join(self, follower: Follower) -> bool:
@@ -161,7 +159,10 @@ class Feed:
         with self._lock:
             if self._floor is None or follower.after < self._floor:
                 return False
-            for published in self._recent:
+            missing = [published for published in self._recent if published.cursor > follower.after]
+            if not follower.has_room(len(missing)):
+                return False
+            for published in missing:
                 follower.take(published)
             self._followers.add(follower)
         if not follower.active:
@@ -214,8 +215,13 @@ class Feed:
             with self._lock:
                 self._reached = published.cursor
                 self._keep(published)
+                behind = [follower for follower in self._followers if not follower.has_room(0)]
+                self._followers.difference_update(behind)
                 for follower in self._followers:
                     follower.take(published)
+            if behind:  # a reader slower than the changes reads the rest from the table, as fast as it can
+                self._lagging.extend(behind)
+                self._lag.set()
         if until is not None:
             self._reached = max(self._reached, until)
 
@@ -244,7 +250,7 @@ class Feed:
         if not follower.active:
             return True
         try:
-            moved = follower.has_room and self._read_backlog(follower)
+            moved = follower.has_room(PAGE) and self._read_backlog(follower)
         except Refusal:
             moved = False
         except Exception:

@@ -31,8 +31,8 @@ RECORD = """
     SELECT pg_notify('registry_changes', '') FROM recorded
 """
 HISTORY = """
-    SELECT transaction::text, position, resource, type, time, owner, organisation, changed_paths, audience_before,
-        audience_after, body
+    SELECT transaction::text AS xid, position, resource, type, time, owner, organisation, changed_paths,
+        audience_before, audience_after, body
     FROM registry.changes WHERE resource = %(resource)s AND position < %(before)s
     ORDER BY position DESC LIMIT %(size)s
 """
@@ -40,9 +40,10 @@ HORIZON = """
     SELECT pg_snapshot_xmin(now.snapshot)::text AS settled, pg_snapshot_xmax(now.snapshot)::text AS newest
     FROM pg_current_snapshot() AS now (snapshot)
 """
+# `transaction` is a number to sort by, and `xid` the same as the driver reads it.
 FEED = """
-    SELECT transaction::text, position, resource, type, time, owner, organisation, changed_paths, audience_before,
-        audience_after, body
+    SELECT transaction::text AS xid, position, resource, type, time, owner, organisation, changed_paths,
+        audience_before, audience_after, body
     FROM registry.changes
     WHERE (transaction, position) > (%(transaction)s::text::xid8, %(position)s)
         AND transaction < %(horizon)s::text::xid8
@@ -116,7 +117,7 @@ def entry_of(row: dict[str, Any]) -> Entry:
         after=Audience.of(row["audience_after"]),
         body=None if row["body"] is None else bytes(row["body"]),
     )
-    return Entry(Cursor(int(row["transaction"]), row["position"]), change)
+    return Entry(Cursor(int(row["xid"]), row["position"]), change)
 
 
 def kind_of(resource: str) -> str:
