@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import structlog
 from opentelemetry import trace
+from structlog.tracebacks import ExceptionDictTransformer
 
 SECRET = ("token", "secret", "password", "authorization", "assertion", "cookie", "private", "jwk")
 HIDDEN = "[hidden]"
@@ -21,7 +22,8 @@ def configure(*, area: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             add_trace,
             hide_secrets,
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            shorten_causes,
             structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line, default=str)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -59,4 +61,12 @@ def hide_secrets(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> 
     for key in line:
         if any(word in key for word in SECRET):
             line[key] = HIDDEN
+    return line
+
+
+def shorten_causes(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keeps the first line of what an exception says: PostgreSQL's next ones name the values of rows."""
+    found = line.get("exception")
+    for cause in found if isinstance(found, list) else ():
+        cause["exc_value"] = cause["exc_value"].split("\n", 1)[0]
     return line
