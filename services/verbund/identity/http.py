@@ -51,7 +51,8 @@ def application(endpoint: TokenEndpoint, *, issuer: str, jwks_file: Path) -> Sta
             Route(REVOKE_PATH, form_route(lambda form: revoked(endpoint, form)), methods=["POST"]),
             Route(JWKS_PATH, keys_read, methods=["GET"]),
             Route(METADATA_PATH, metadata_read, methods=["GET"]),
-        ]
+        ],
+        exception_handlers={Exception: failed},
     )
 
 
@@ -153,6 +154,11 @@ def error_of(error: OAuthError, scheme: str) -> Response:
     if error.status == 429:  # noqa: PLR2004
         headers["Retry-After"] = RETRY_SECONDS
     return JSONResponse(content, status_code=error.status, headers=headers)
+
+
+def failed(_request: Request, _error: Exception) -> Response:
+    """A fault of ours; its cause is logged, and never told."""
+    return JSONResponse({"error": "server_error"}, status_code=500, headers=NO_STORE)
 
 
 def unavailable() -> Response:

@@ -48,6 +48,8 @@ class Request:
         self._scope = scope
         self._send = send
         self._status = 0
+        self._complete = False
+        self._broken = False
         self._started_ns = time.perf_counter_ns()
 
     async def run(self, application: ASGIApp, receive: Receive) -> None:
@@ -75,13 +77,15 @@ class Request:
             if message["type"] == "http.response.start":
                 self._status = message["status"]
                 message = {**message, "headers": [*message.get("headers", ()), (b"traceresponse", ids.encode())]}
+            self._complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             await self._send(message)
 
         return send
 
     async def _fail(self, span: Span) -> None:
         if self._status:
-            return  # the answer has begun: the connection ends in the middle of it
+            self._broken = not self._complete
+            return  # an answer that has begun breaks off
         send = self._answering(span)
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(FAULT_BODY)).encode())]
         await send({"type": "http.response.start", "status": FAULT, "headers": headers})
@@ -91,14 +95,15 @@ class Request:
         """Names the span by its route, which a path that nobody serves has not, and writes the line."""
         context = span.get_span_context()
         route = self._scope["path"] if "endpoint" in self._scope else ""
-        if span.is_recording():
+        broken = self._broken or not self._status
+        if route:
+            span.set_attribute("http.route", route)
+            span.update_name(f"{self._scope['method']} {route}")
+        if self._status:
             span.set_attribute("http.response.status_code", self._status)
-            if route:
-                span.set_attribute("http.route", route)
-                span.update_name(f"{self._scope['method']} {route}")
-            if self._status >= FAULT or not self._status:
-                span.set_attribute("error.type", str(self._status or "cancelled"))
-                span.set_status(StatusCode.ERROR)
+        if broken or self._status >= FAULT:
+            span.set_attribute("error.type", "broken" if broken else str(self._status))
+            span.set_status(StatusCode.ERROR)
         log.info(
             "request",
             method=self._scope["method"],
