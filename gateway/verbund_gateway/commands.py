@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 from verbund.embedded import home as homes
@@ -32,4 +33,14 @@ def render(*, example: bool, named: Path | None) -> None:
             who="You",
             remedy="start the mesh with `verbund up`, or add --example.",
         )
-    click.echo(golden.as_yaml({file.name: json.loads(file.read_text()) for file in files}), nl=False)
+    click.echo(golden.as_yaml({file.name: shown(json.loads(file.read_text())) for file in files}), nl=False)
+
+
+def shown(value: Any) -> Any:
+    """A part of the configuration without the secret in a collector's headers. Recursion is bounded by its depth."""
+    if isinstance(value, list):
+        return [shown(item) for item in value]
+    if isinstance(value, dict):
+        hidden = value.keys() & {"initial_metadata", "request_headers_to_add"}
+        return {key: "(not shown)" if key in hidden else shown(item) for key, item in value.items()}
+    return value

@@ -68,6 +68,9 @@ class GatewaySettings:
     trace_endpoint: str = ""
     trace_protocol: str = GRPC
     trace_tls: bool = False
+    # The path and the headers, name=value with the value percent-encoded, of a collector that wants some.
+    trace_path: str = "/v1/traces"
+    trace_headers: tuple[str, ...] = ()
     # How many calls of a hundred are traced.
     trace_percent: float = 100.0
 
@@ -120,7 +123,15 @@ def with_collector(settings: GatewaySettings, environment: Mapping[str, str]) ->
         return settings
     if protocol not in {GRPC, HTTP}:
         raise SettingError(f"OTEL_EXPORTER_OTLP_PROTOCOL takes {GRPC} or {HTTP}, not {protocol}")
-    scheme, _, rest = endpoint.partition("://")
-    address = rest.partition("/")[0] if rest else endpoint
-    tls = scheme == "https" and bool(rest) and standard("INSECURE") != "true"
-    return replace(settings, trace_endpoint=address, trace_protocol=protocol, trace_tls=tls)
+    scheme, separator, rest = endpoint.rpartition("://")
+    address, _, path = (rest, "", "") if rest.startswith("unix:") else rest.partition("/")
+    own = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" in environment
+    return replace(
+        settings,
+        trace_endpoint=f"unix:{rest}" if scheme == "unix" else address,
+        trace_protocol=protocol,
+        trace_tls=scheme == "https" and bool(separator) and standard("INSECURE") != "true",
+        # As the standard has it: the endpoint for traces is used as it stands, the one for everything gets their path.
+        trace_path=f"/{path}" if own else f"/{path}/v1/traces".replace("//", "/"),
+        trace_headers=tuple(part.strip() for part in standard("HEADERS").split(",") if "=" in part),
+    )

@@ -1,5 +1,7 @@
 """The trace that starts at the gateway, and what a client may not put into it."""
 
+from urllib.parse import unquote
+
 from verbund_gateway.clusters import COLLECTOR
 from verbund_gateway.extension import Config, extension, header, seconds
 from verbund_gateway.settings import GRPC, GatewaySettings
@@ -41,11 +43,19 @@ def tags() -> list[Config]:
 
 
 def exporter(settings: GatewaySettings) -> Config:
-    """Where spans go. Those that cannot be sent are dropped and counted in tracing.opentelemetry.spans_dropped."""
+    """Where spans go. Those that cannot be delivered are lost, never kept.
+
+    Envoy counts them as sent; the exports that failed are cluster.traces.upstream_rq_5xx.
+    """
+    headers = [part.partition("=") for part in settings.trace_headers]
+    named = [{"key": name.strip().lower(), "value": unquote(value.strip())} for name, _, value in headers]
     if settings.trace_protocol == GRPC:
-        return {"grpc_service": {"envoy_grpc": {"cluster_name": COLLECTOR}, "timeout": seconds(1)}}
-    uri = f"http://{settings.trace_endpoint}/v1/traces"
-    return {"http_service": {"http_uri": {"uri": uri, "cluster": COLLECTOR, "timeout": seconds(1)}}}
+        service: Config = {"envoy_grpc": {"cluster_name": COLLECTOR}, "timeout": seconds(1)}
+        return {"grpc_service": service | ({"initial_metadata": named} if named else {})}
+    scheme = "https" if settings.trace_tls else "http"
+    host = "localhost" if settings.trace_endpoint.startswith("unix:") else settings.trace_endpoint
+    uri = {"uri": f"{scheme}://{host}{settings.trace_path}", "cluster": COLLECTOR, "timeout": seconds(1)}
+    return {"http_service": {"http_uri": uri, "request_headers_to_add": [{"header": pair} for pair in named]}}
 
 
 def early_mutations(*, removed: tuple[str, ...], prefixes: tuple[str, ...]) -> Config:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from verbund.settings import SettingError
+from verbund_gateway import tracing
 from verbund_gateway.clusters import clusters
 from verbund_gateway.golden import EXAMPLE, EXAMPLE_KEYS
 from verbund_gateway.jwt import public
@@ -86,6 +87,34 @@ def test_collector(variables: dict[str, str], endpoint: str, protocol: str, *, t
     """Where spans go is what OpenTelemetry's own variables say, unless the gateway's say otherwise."""
     found = loaded(**variables)
     assert (found.trace_endpoint, found.trace_protocol, found.trace_tls) == (endpoint, protocol, tls)
+
+
+@pytest.mark.parametrize(
+    ("variables", "path"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel:4318"}, "/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel:4318/"}, "/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel:4318/otlp"}, "/otlp/v1/traces"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://otel:4318/own"}, "/own"),
+    ],
+)
+def test_path_of_the_collector(variables: dict[str, str], path: str) -> None:
+    """The path is made as OpenTelemetry's specification says."""
+    found = loaded(**variables, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf")
+    assert (found.trace_endpoint, found.trace_path) == ("otel:4318", path)
+
+
+def test_headers_of_the_collector() -> None:
+    """A collector's headers, its key among them, are sent decoded."""
+    found = loaded(
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://otel:4317",
+        OTEL_EXPORTER_OTLP_HEADERS="Authorization=Basic%20abc=, x-team=a",
+    )
+    service = tracing.exporter(found)["grpc_service"]
+    assert service["initial_metadata"] == [
+        {"key": "authorization", "value": "Basic abc="},
+        {"key": "x-team", "value": "a"},
+    ]
 
 
 def test_unknown_protocol() -> None:

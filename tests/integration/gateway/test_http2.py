@@ -1,0 +1,82 @@
+"""Hostile HTTP/2 is cut at the edge, before it reaches a service that would take it."""
+
+import socket
+import ssl
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from tests.integration.gateway.conftest import Mesh, started
+
+STREAMS = 4
+HEADERS, RST_STREAM, SETTINGS, GOAWAY = 1, 3, 4, 7
+REFUSED_STREAM, CANCEL, END_HEADERS = 7, 8, 4
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+# POST (static table), https, and literal path and authority (RFC 7541): a request whose body never comes.
+BLOCK = b"\x83\x87" + b"\x44\x0d/oauth2/token" + b"\x41\x09127.0.0.1"
+
+
+def frame(kind: int, stream: int, payload: bytes = b"", flags: int = 0) -> bytes:
+    """An HTTP/2 frame (RFC 9113, section 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+@contextmanager
+def connected(mesh: Mesh) -> Iterator[ssl.SSLSocket]:
+    """An HTTP/2 connection that has said its preface."""
+    context = ssl.create_default_context(cafile=str(mesh.gateway.settings.certificate_file))
+    context.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("127.0.0.1", mesh.gateway.settings.port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
+    ):
+        secure.sendall(PREFACE + frame(SETTINGS, 0))
+        yield secure
+
+
+def frames(connection: ssl.SSLSocket) -> Iterator[tuple[int, int, bytes]]:
+    """The frames that arrive until the connection ends: kind, stream and payload."""
+    data = b""
+    while True:
+        while len(data) >= 9 and len(data) >= 9 + (size := int.from_bytes(data[:3])):
+            yield data[3], int.from_bytes(data[5:9]), data[9 : 9 + size]
+            data = data[9 + size :]
+        try:
+            more = connection.recv(65536)
+        except ConnectionError:
+            return
+        if not more:
+            return
+        data += more
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Mesh]:
+    """A mesh that takes four streams a connection."""
+    with started(workers=1, connection_streams_max=STREAMS) as mesh:
+        yield mesh
+
+
+def test_stream_count(mesh: Mesh) -> None:
+    """A stream beyond the limit is refused; those before it are not."""
+    with connected(mesh) as connection:
+        connection.sendall(b"".join(frame(HEADERS, 2 * n + 1, BLOCK, END_HEADERS) for n in range(STREAMS + 1)))
+        kind, stream, payload = next(found for found in frames(connection) if found[0] in {RST_STREAM, GOAWAY})
+    assert (kind, stream) == (RST_STREAM, 2 * STREAMS + 1)
+    assert int.from_bytes(payload) == REFUSED_STREAM
+
+
+def test_rapid_reset(mesh: Mesh) -> None:
+    """A client that opens streams only to reset them loses its connection (CVE-2023-44487); others are served."""
+    attack = b"".join(
+        frame(HEADERS, stream, BLOCK, END_HEADERS) + frame(RST_STREAM, stream, struct.pack(">I", CANCEL))
+        for stream in range(1, 4001, 2)
+    )
+    with connected(mesh) as connection, suppress(ConnectionError, ssl.SSLError):
+        connection.sendall(attack)
+        list(frames(connection))  # ends with the connection
+    assert mesh.gateway.statistic("http.edge.downstream_rq_too_many_premature_resets") == 1
+    with mesh.gateway.client() as client:
+        assert client.get("/healthz").status_code == 200
