@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 
 from verbund import settings as loader
 from verbund.database.database import Database
+from verbund.database.settings import DatabaseSettings
+from verbund.database.sweeping import Sweep
 from verbund.identity import http
 from verbund.identity.clock import wall_clock
 from verbund.identity.keys.publication import JWKS, Publisher
@@ -13,7 +15,6 @@ from verbund.identity.keys.store import KeyStore
 from verbund.identity.organisations.servicer import OrganisationServicer
 from verbund.identity.organisations.store import OrganisationStore
 from verbund.identity.settings import IdentitySettings
-from verbund.identity.sweeping import Sweep
 from verbund.identity.systems.servicer import SystemServicer
 from verbund.identity.systems.store import SystemStore
 from verbund.identity.tokens.allowance import Allowance
@@ -29,15 +30,29 @@ ROTATE_SECONDS = 1.0
 TURNS_MAX = 3  # a new mesh makes its first key, publishes it, and signs with it, in one go
 SWEEP_SECONDS = 30.0
 JOB_CONNECTIONS = 4
+# Used assertions, revoked tokens, and the answers to requests that were made 48 hours ago.
+EXPIRED = (
+    """
+    DELETE FROM identity.used_assertions WHERE (system, jti_digest) IN (
+        SELECT system, jti_digest FROM identity.used_assertions WHERE expire_time < now() LIMIT %(limit)s)
+    """,
+    """
+    DELETE FROM identity.revoked_tokens WHERE token_id IN (
+        SELECT token_id FROM identity.revoked_tokens WHERE expire_time < now() LIMIT %(limit)s)
+    """,
+    """
+    DELETE FROM identity.idempotency WHERE (organisation, caller, method, request_id) IN (
+        SELECT organisation, caller, method, request_id FROM identity.idempotency
+        WHERE create_time < now() - interval '48 hours' LIMIT %(limit)s)
+    """,
+)
 
 
 def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) -> Area:  # noqa: ARG001 - it holds no watches
     """Identity, ready to be served; raises SettingError or SealError."""
     settings = loader.load(IdentitySettings, environment, prefix="VERBUND_IDENTITY_")
     serving = loader.load(ServingSettings, environment, prefix="VERBUND_SERVING_")
-    dsn = environment.get("VERBUND_DATABASE_DSN", "")
-    if not dsn:
-        raise loader.SettingError("VERBUND_DATABASE_DSN is not set; it takes a PostgreSQL connection string")
+    dsn = loader.load(DatabaseSettings, environment, prefix="VERBUND_DATABASE_").dsn
     seal = Seal.read(settings.key_encryption_file)
     database = Database(dsn, role="identity_service", schema="identity", pool_size=settings.pool_size)
     jobs = Database(dsn, role="identity_jobs", schema="identity", pool_size=JOB_CONNECTIONS)
@@ -57,6 +72,7 @@ def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) 
         publisher=publisher,
         allowance=Allowance(settings.tokens_per_minute_max),
         issuer=serving.issuer,
+        audience=serving.audience,
         life_seconds=settings.token_seconds,
         clock=clock,
     )
@@ -88,7 +104,7 @@ def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) 
         jobs=(
             Job("identity.rotate", ROTATE_SECONDS, turn_keys),
             Job("identity.publish", settings.publish_every_seconds, publisher.keep),
-            Job("identity.sweep", SWEEP_SECONDS, Sweep(jobs).run),
+            Job("identity.sweep", SWEEP_SECONDS, Sweep(jobs, "identity.sweep", EXPIRED).run),
         ),
         http=observed(application, "identity"),
         close=close,

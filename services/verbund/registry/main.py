@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 from verbund import settings as loader
 from verbund.database.database import Database
-from verbund.registry import idempotency
+from verbund.database.settings import DatabaseSettings
+from verbund.database.sweeping import Sweep
 from verbund.registry.changes.feed import Feed
 from verbund.registry.changes.servicer import ChangeServicer, last_message
 from verbund.registry.changes.store import ChangeStore
@@ -20,15 +21,21 @@ from verbund.serving.settings import ServingSettings
 from verbund.serving.watches import Watches
 
 JOBS_POOL_SIZE = 2
+# The answers to requests that were made 48 hours ago.
+EXPIRED = (
+    """
+    DELETE FROM registry.idempotency WHERE (organisation, caller, method, request_id) IN (
+        SELECT organisation, caller, method, request_id FROM registry.idempotency
+        WHERE create_time < now() - interval '48 hours' LIMIT %(limit)s)
+    """,
+)
 
 
 def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) -> Area:
     """The registry; `accepts` tells whether a principal's token still counts. Raises SettingError."""
     settings = loader.load(RegistrySettings, environment, prefix="VERBUND_REGISTRY_")
     serving = loader.load(ServingSettings, environment, prefix="VERBUND_SERVING_")
-    dsn = environment.get("VERBUND_DATABASE_DSN", "")
-    if not dsn:
-        raise loader.SettingError("VERBUND_DATABASE_DSN is not set; it takes a PostgreSQL connection string")
+    dsn = loader.load(DatabaseSettings, environment, prefix="VERBUND_DATABASE_").dsn
     service = Database(dsn, role="registry_service", schema="registry", pool_size=settings.pool_size)
     jobs = Database(dsn, role="registry_jobs", schema="registry", pool_size=JOBS_POOL_SIZE)
     changes = ChangeStore()
@@ -55,7 +62,7 @@ def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) 
             ChangeServicer(service, changes, feed, watches),
         ),
         jobs=(
-            Job("idempotency sweep", settings.sweep_seconds, idempotency.sweep(jobs, hours=settings.idempotency_hours)),
+            Job("registry.sweep", settings.sweep_seconds, Sweep(jobs, "registry.sweep", EXPIRED).run),
         ),
         ready=lambda: service.ready() and feed.ready(),
         drain=lambda: watches.drain(serving.drain_seconds),

@@ -11,13 +11,11 @@ class RegistrySettings:
     pool_size: int = 16
     # How often the feed looks for changes, woken or not.
     feed_look_seconds: float = 5.0
-    # How long an answer is kept under its request_id (AIP-155); clients rely on 48 hours.
-    idempotency_hours: int = 48
     # How often outdated answers are deleted.
     sweep_seconds: float = 300.0
 
     def __post_init__(self) -> None:
         """Refuses what cannot work."""
-        for name in ("pool_size", "feed_look_seconds", "idempotency_hours", "sweep_seconds"):
+        for name in ("pool_size", "feed_look_seconds", "sweep_seconds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name.upper()} must be above 0")
