@@ -4,7 +4,6 @@ from typing import LiteralString
 
 import psycopg
 import pytest
-
 from verbund.database.database import Database
 from verbund.database.sweeping import BATCH, Sweep
 from verbund.identity.main import EXPIRED as IDENTITY_EXPIRED
