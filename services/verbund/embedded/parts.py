@@ -15,7 +15,7 @@ from verbund.embedded.certificates import replace
 from verbund.embedded.home import Home
 from verbund.embedded.part import Layer, Part
 from verbund.embedded.programs import Programs
-from verbund.embedded.settings import EmbeddedSettings, address, workers
+from verbund.embedded.settings import EmbeddedSettings, address, drain_seconds, workers
 from verbund.identity.bootstrap import bootstrap
 from verbund.identity.keys.sealing import create_key_encryption_file
 from verbund.sdk.client import Client
@@ -24,6 +24,8 @@ from verbund.traces import main as traces
 
 AREAS = ("identity", "registry")
 CHECK_PAUSE_SECONDS = 0.02
+MIGRATE_SECONDS_MAX = 3600.0  # a large table takes its time; each statement has a time-out of its own
+STOP_MARGIN_SECONDS = 5.0  # after calls in progress have had theirs
 log = structlog.get_logger(__name__)
 
 
@@ -37,6 +39,7 @@ def parts(home: Home, programs: Programs, settings: EmbeddedSettings, environmen
             run=lambda _ready: migrate(postgres.dsn(home, user=postgres.ADMINISTRATOR)),
             after=("postgres",),
             once=True,
+            start_seconds_max=MIGRATE_SECONDS_MAX,
         ),
         Part(
             name="bootstrap",
@@ -62,25 +65,44 @@ def parts(home: Home, programs: Programs, settings: EmbeddedSettings, environmen
             run=lambda _ready: gateway.run(home, environment, programs.envoy),
             after=("configuration",),
             probe=lambda: gateway.answers(environment),
+            start_seconds_max=settings.start_seconds_max,
         ),
-        *(service_part(area, number, environment) for area in AREAS for number in range(workers(environment))),
-        Part(
-            name="check",
-            layer=Layer.CLIENT,
-            run=lambda _ready: check(home, settings, environment),
-            after=("gateway", "traces", *services),
-            once=True,
+        *(
+            service_part(area, number, settings, environment)
+            for area in AREAS
+            for number in range(workers(environment))
         ),
+        # Behind a proxy the mesh has a URL that may not lead here yet.
+        *((check_part(home, settings, environment, services),) if address(environment).is_local else ()),
     )
 
 
-def service_part(area: str, number: int, environment: Mapping[str, str]) -> Part:
+def service_part(area: str, number: int, settings: EmbeddedSettings, environment: Mapping[str, str]) -> Part:
     """One worker of an area."""
 
     def run(ready_fd: int) -> None:
         raise SystemExit(worker.run(area, number, environment, ready_fd=ready_fd))
 
-    return Part(name=f"{area}-{number}", layer=Layer.SERVICE, run=run, after=("bootstrap",), stop_seconds_max=15.0)
+    return Part(
+        name=f"{area}-{number}",
+        layer=Layer.SERVICE,
+        run=run,
+        after=("bootstrap",),
+        start_seconds_max=settings.start_seconds_max,
+        stop_seconds_max=drain_seconds(environment) + STOP_MARGIN_SECONDS,
+    )
+
+
+def check_part(home: Home, settings: EmbeddedSettings, environment: Mapping[str, str], services: Sequence[str]) -> Part:
+    """The last part of the start: a call through everything."""
+    return Part(
+        name="check",
+        layer=Layer.CLIENT,
+        run=lambda _ready: check(home, settings, environment),
+        after=("gateway", "traces", *services),
+        once=True,
+        start_seconds_max=settings.start_seconds_max,
+    )
 
 
 def admit_operator(home: Home, settings: EmbeddedSettings) -> None:

@@ -26,6 +26,7 @@ max_connections = 120
 shared_buffers = 64MB
 timezone = 'UTC'
 jit = off
+dynamic_shared_memory_type = {shared_memory}
 # Processes that nothing here uses.
 max_logical_replication_workers = 0
 io_method = sync
@@ -64,6 +65,7 @@ def part(home: Home, binaries: Path) -> Part:
         stop_signal=signal.SIGINT,  # fast: ends connections, writes everything down
         hurry_signal=signal.SIGQUIT,  # at once: the next start recovers
         parting_signal=signal.SIGINT,
+        start_seconds_max=600.0,  # recovery after a crash is not to be cut short
         stop_seconds_max=20.0,
     )
 
@@ -101,9 +103,14 @@ def call(command: list[str], environment: dict[str, str], statements: str = "") 
 
 def write_configuration(home: Home) -> None:
     """Writes the three files that PostgreSQL reads; the user's own settings stand in postgresql.local.conf."""
-    (home.postgres / "postgresql.conf").write_text(CONFIGURATION.format(run=home.run))
+    (home.postgres / "postgresql.conf").write_text(CONFIGURATION.format(run=home.run, shared_memory=shared_memory()))
     (home.postgres / "pg_hba.conf").write_text(HOST_BASED_ACCESS)
     (home.postgres / "pg_ident.conf").write_text(PEERS.format(user=home.user.name))
+
+
+def shared_memory() -> str:
+    """Where queries that run in parallel share memory: containers may lack /dev/shm."""
+    return "posix" if os.access("/dev/shm", os.W_OK) else "mmap"  # noqa: S108 - it is only looked at
 
 
 def answers(home: Home) -> bool:

@@ -1,11 +1,16 @@
 """What `verbund up` says to the person at the terminal."""
 
+import contextlib
+import shlex
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 
 import click
 
+from verbund.embedded import home as homes
 from verbund.embedded.home import Home
 
 
@@ -17,10 +22,13 @@ class Progress:
         self._out = out
         self._clock = clock
         self._begun = clock()
+        self._trouble = ""
         self._say(f"Verbund starts in {home.named}")
 
     def _say(self, line: str) -> None:
-        click.echo(line, file=self._out)
+        """Prints a line; a closed terminal is no reason to stop anything."""
+        with contextlib.suppress(OSError):
+            click.echo(line, file=self._out)
 
     def cleared(self, name: str) -> None:
         """An earlier run was killed and left a process."""
@@ -35,14 +43,26 @@ class Progress:
         when = f"in {delay_seconds:.1f} s" if delay_seconds >= 0.1 else "at once"  # noqa: PLR2004 - as it is shown
         self._say(f"  {name:<14} {how}, starts again {when}; see {self._home.log / f'{name}.log'}")
 
+    def trouble(self, what: str) -> None:
+        """Something could not be written; said once until it is something else."""
+        if what != self._trouble:
+            self._trouble = what
+            self._say(f"  {what}; it is tried again")
+
     def all_ready(self, url: str) -> None:
-        """Everything is ready: what now?"""
+        """Everything is ready."""
         self._say(f"Ready after {self._clock() - self._begun:.1f} s: {url}")
-        self._say("Try next:")
-        self._say(f"  curl --cacert {self._home.named / 'tls' / 'ca.pem'} {url}/healthz")
-        self._say(f"  cat {self._home.named / 'ready.json'}   # addresses, and a key for a first token")
-        self._say("  verbund trace --list")
-        self._say("Ctrl-C stops it.")
+
+    def next_steps(self, url: str) -> None:
+        """What can be tried while the mesh runs; lines to copy."""
+        command = sys.argv[0] if Path(sys.argv[0]).name == "verbund" else "verbund"
+        if self._home.named != homes.choose({}, None):
+            command = f"VERBUND_HOME={shlex.quote(str(self._home.named))} {command}"
+        ca = shlex.quote(str(self._home.named / "tls" / "ca.pem"))
+        self._say("Try next, in another terminal:")
+        self._say(f'  curl --cacert {ca} -H "Authorization: Bearer $({command} token)" {url}/v1/organisations')
+        self._say(f"  {command} trace --list")
+        self._say("Ctrl-C stops the mesh.")
 
     def stopping(self) -> None:
         """The end begins."""

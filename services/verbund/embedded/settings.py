@@ -14,6 +14,7 @@ PORT_SETTING = "VERBUND_GATEWAY_PORT"
 DEFAULT_PORT = 8443
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_WORKERS = 2
+DEFAULT_DRAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,11 @@ class Address:
     url: str
 
     @property
+    def is_local(self) -> bool:
+        """Whether clients call the gateway directly, and not a proxy before it."""
+        return self.url == local_url(self.host, self.port)
+
+    @property
     def name(self) -> str:
         """The host in the URL: the certificate must be for it."""
         return urlsplit(self.url).hostname or self.host
@@ -58,13 +64,25 @@ def address(environment: Mapping[str, str]) -> Address:
     """The gateway's address by the settings that the gateway has too; raises SettingError."""
     port = read(PORT_SETTING, environment.get(PORT_SETTING, str(DEFAULT_PORT)), int)
     host = environment.get("VERBUND_GATEWAY_HOST", DEFAULT_HOST)
-    return Address(host=host, port=port, url=environment.get("VERBUND_GATEWAY_ISSUER", f"https://127.0.0.1:{port}"))
+    return Address(host=host, port=port, url=environment.get("VERBUND_GATEWAY_ISSUER") or local_url(host, port))
+
+
+def local_url(host: str, port: int) -> str:
+    """The URL of the gateway on this machine."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the reverse: what a client calls
+    return f"https://[{reachable}]:{port}" if ":" in reachable else f"https://{reachable}:{port}"
 
 
 def workers(environment: Mapping[str, str]) -> int:
     """How many workers each area has; raises SettingError."""
     name = "VERBUND_SERVING_WORKERS"
     return int(read(name, environment.get(name, str(DEFAULT_WORKERS)), int))
+
+
+def drain_seconds(environment: Mapping[str, str]) -> float:
+    """How long a worker may take to finish its calls; raises SettingError."""
+    name = "VERBUND_SERVING_DRAIN_SECONDS"
+    return float(read(name, environment.get(name, str(DEFAULT_DRAIN_SECONDS)), float))
 
 
 def for_parts(home: Home, environment: Mapping[str, str]) -> dict[str, str]:

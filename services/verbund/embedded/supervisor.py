@@ -36,6 +36,9 @@ class Listener(Protocol):
     def ended(self, name: str, how: str, delay_seconds: float) -> None:
         """A part ended by itself and starts again after the delay."""
 
+    def trouble(self, what: str) -> None:
+        """Something beside the parts could not be done; it is tried again."""
+
 
 class Supervisor:
     """Runs parts until it is stopped. `tick` is called twice a second, and more often while something starts."""
@@ -93,6 +96,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stops every part, the highest layer first, and whatever they left; returns when nothing is left."""
         self._stopping = True
+        self._home.ready.unlink(missing_ok=True)
         layers = sorted({process.part.layer for process in self._processes.values()}, reverse=True)
         for layer in layers:
             self._stop_layer([p for p in self._processes.values() if p.part.layer == layer])
@@ -128,7 +132,7 @@ class Supervisor:
         self._wait(max(0.0, soonest - now))
         if self._clock() >= self._next_tick:
             self._next_tick = self._clock() + (TICK_SECONDS if self.all_ready() else TICK_SECONDS_STARTING)
-            self._tick()
+            self._guard(self._tick)
         self._give_up_overdue()
         self._start_possible()
 
@@ -174,7 +178,14 @@ class Supervisor:
             process.probe = self._fork(f"{part.name}-probe", ask, ready_write, part)
         os.close(ready_write)
         self._selector.register(process.ready_fd, selectors.EVENT_READ, process)
-        lock.record(self._home, self.pids().items())
+        self._guard(lambda: lock.record(self._home, self.pids().items()))
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        """Does what the parts can do without: a full disk is no reason to stop them."""
+        try:
+            work()
+        except OSError as error:
+            self._listener.trouble(str(error))
 
     def _fork(self, name: str, run: Callable[[int], object], ready_fd: int, part: Part) -> int:
         child = Child(
@@ -213,6 +224,8 @@ class Supervisor:
         process.ended(self._clock(), done=done)
         if self._stopping:
             process.state = State.STOPPED
+        elif done and part.foreground:
+            return
         elif done:
             self._listener.ready(part.name, process.became_ready - process.begun, done=True)
         elif part.once or (not process.was_ready and process.failures >= part.attempts_max):
@@ -237,8 +250,8 @@ class Supervisor:
         """Ends parts that have not become ready in time; the end is then noticed like any other."""
         for process in self._processes.values():
             if process.state is State.STARTING and self._clock() >= process.due:
+                process.signal(signal.SIGKILL if process.overdue else process.part.hurry_signal)
                 process.overdue = True
-                process.signal(signal.SIGKILL)
                 process.due = self._clock() + process.part.stop_seconds_max
 
     def _stop_layer(self, processes: list[Process]) -> None:

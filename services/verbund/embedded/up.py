@@ -51,7 +51,6 @@ def run(options: Options, environment: Mapping[str, str]) -> int:
             return mesh.run(supervisor, options)
         finally:
             mesh.ready = False
-            home.ready.unlink(missing_ok=True)
             progress.stopping()
             supervisor.stop()
             progress.stopped()
@@ -111,8 +110,9 @@ class Mesh:
         if options.tour:
             supervisor.add(tour_part(self._home))
             supervisor.run_until(lambda: supervisor.is_done("tour"))
-            code = supervisor.exit_code("tour") or ExitCode.OK
-        if not options.exit:
+            code = ExitCode.OK if supervisor.exit_code("tour") == 0 else ExitCode.FAILED
+        if not options.exit and not supervisor.interruptions:
+            self._progress.next_steps(self._gateway.url)
             supervisor.run_until(lambda: False)
         return code
 

@@ -32,6 +32,10 @@ class Printer:
         """Prints it."""
         print(f"ended {name}: {how} ({'later' if delay_seconds > 0 else 'at once'})", flush=True)
 
+    def trouble(self, what: str) -> None:
+        """Prints it."""
+        print(f"trouble: {what}", flush=True)
+
 
 def serve(ready_fd: int, *, after_seconds: float = 0.0, deaf: bool = False) -> None:
     """Becomes ready, and waits to be stopped."""

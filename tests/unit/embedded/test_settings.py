@@ -34,6 +34,21 @@ def test_spans_go_where_the_user_says() -> None:
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in settings.for_parts(HOME, {"OTEL_TRACES_SAMPLER": "always_off"})
 
 
+@pytest.mark.parametrize(
+    ("given", "url", "local"),
+    [
+        ({}, "https://127.0.0.1:8443", True),
+        ({"VERBUND_GATEWAY_HOST": "::"}, "https://[::1]:8443", True),
+        ({"VERBUND_GATEWAY_HOST": "::1", "VERBUND_GATEWAY_PORT": "9443"}, "https://[::1]:9443", True),
+        ({"VERBUND_GATEWAY_ISSUER": "https://mesh.example"}, "https://mesh.example", False),
+    ],
+)
+def test_the_url_is_one_that_a_client_can_call(given: dict[str, str], url: str, *, local: bool) -> None:
+    """Listening everywhere has no URL of its own; a proxy's URL is taken as it is stated."""
+    found = settings.address(given)
+    assert (found.url, found.is_local) == (url, local)
+
+
 def test_a_wrong_port_is_refused_by_its_name() -> None:
     """The message names the variable."""
     with pytest.raises(SettingError, match="VERBUND_GATEWAY_PORT takes a whole number"):
