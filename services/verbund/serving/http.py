@@ -94,7 +94,7 @@ class Request:
     def _finish(self, span: Span) -> None:
         """Names the span by its route, which a path that nobody serves has not, and writes the line."""
         context = span.get_span_context()
-        route = self._scope["path"] if "endpoint" in self._scope else ""
+        route = str(getattr(self._scope.get("route"), "path", ""))
         broken = self._broken or not self._status
         if route:
             span.set_attribute("http.route", route)

@@ -161,11 +161,11 @@ def environment_of(dsn: str, directory: Path, **settings: str) -> dict[str, str]
 
 
 @contextmanager
-def running(dsn: str, *, workers: int = 1, **settings: str) -> Iterator[Mesh]:
+def running(dsn: str, *, workers: int = 1, operator: System | None = None, **settings: str) -> Iterator[Mesh]:
     """Identity with its first operator, until the end of the block."""
     with tempfile.TemporaryDirectory(prefix="verbund-i-", dir="/tmp") as name, ExitStack() as stack:
         environment = environment_of(dsn, Path(name), **settings)
-        mesh = Mesh(environment, System("organisations/senatskanzlei/systems/operator"))
+        mesh = Mesh(environment, operator or System("organisations/senatskanzlei/systems/operator"))
         stack.callback(mesh.channel.close)
         stack.callback(mesh.http.close)
         database = mesh.jobs()

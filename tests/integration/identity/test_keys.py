@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -73,7 +74,9 @@ class Keys:
             client = TokenStore().client(rows, SystemName(OPERATOR.name), organisation)
         issued_at = client.issue_time(self.clock.now.timestamp())
         return self.signer.sign(
-            AccessToken(issuer=ISSUER, client=client, token_id="id", issued_at=issued_at, life_seconds=300)
+            AccessToken(
+                issuer=ISSUER, audience="verbund", client=client, token_id="id", issued_at=issued_at, life_seconds=300
+            )
         )
 
     def verifier(self, directory: Path) -> TokenVerifier:
@@ -210,6 +213,7 @@ PUBLISH = """
 import sys, time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from verbund.database.database import Database
 from verbund.identity.clock import wall_clock
 from verbund.identity.keys.publication import Publisher
@@ -301,7 +305,10 @@ def test_a_writer_that_stopped_in_the_middle_does_not_publish_what_is_old(keys: 
 
 def test_two_workers_issue_and_rotate_under_load(database_dsn: str) -> None:
     """Every token that either worker issues while keys are turned is accepted at once and until the end."""
-    settings = {"VERBUND_IDENTITY_KEY_PUBLISH_SECONDS": "0.6", "VERBUND_IDENTITY_TOKENS_PER_MINUTE_MAX": "100000"}
+    settings: dict[str, Any] = {
+        "VERBUND_IDENTITY_KEY_PUBLISH_SECONDS": "0.6",
+        "VERBUND_IDENTITY_TOKENS_PER_MINUTE_MAX": "100000",
+    }
     with running(database_dsn, workers=2, **settings) as mesh:
         stop, issued = threading.Event(), list[str]()
 

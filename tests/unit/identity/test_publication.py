@@ -36,10 +36,10 @@ def test_a_file_that_says_the_same_is_left_alone(tmp_path: Path) -> None:
     jwks, revocations = tmp_path / "jwks.json", tmp_path / "revocations.json"
     keys = [{"jwk": '{"kty": "EC"}'}]
     write_jwks(jwks, keys)
-    write_revocations(revocations, [])
+    write_revocations(revocations, [], now=NOON)
     before = (jwks.stat().st_ino, revocations.stat().st_ino)
     write_jwks(jwks, keys)
-    write_revocations(revocations, [])
+    write_revocations(revocations, [], now=NOON)
     assert (jwks.stat().st_ino, revocations.stat().st_ino) == before
     assert json.loads(jwks.read_bytes()) == {"keys": [{"kty": "EC"}]}
 
@@ -48,7 +48,7 @@ def test_the_version_goes_up_with_every_change(tmp_path: Path) -> None:
     """Also where the clock stands still or went back."""
     path = tmp_path / "revocations.json"
     path.write_text(json.dumps({"version": FOREVER * 1000, "entries": []}))
-    write_revocations(path, [entry_of(row("org", None), KEPT)])
+    write_revocations(path, [entry_of(row("org", None), KEPT)], now=NOON)
     assert json.loads(path.read_bytes())["version"] == FOREVER * 1000 + 1
 
 
@@ -57,7 +57,7 @@ def test_a_file_that_cannot_be_read_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "revocations.json"
     for content in ('{"version": 1, "entr', "[]", '{"version": "x", "entries": []}', '{"version": 1, "entries": null}'):
         path.write_text(content)
-        write_revocations(path, [])
+        write_revocations(path, [], now=NOON)
         assert json.loads(path.read_bytes())["entries"] == []
 
 
@@ -82,7 +82,7 @@ def test_writers_take_turns(tmp_path: Path) -> None:
 def test_a_file_is_whole_at_any_moment(tmp_path: Path) -> None:
     """Readers that look all the time never see a part of one."""
     path, stop, read = tmp_path / "revocations.json", threading.Event(), list[int]()
-    write_revocations(path, [])
+    write_revocations(path, [], now=NOON)
 
     def reading() -> None:
         while not stop.is_set():
@@ -91,7 +91,7 @@ def test_a_file_is_whole_at_any_moment(tmp_path: Path) -> None:
     reader = threading.Thread(target=reading)
     reader.start()
     for count in range(100):
-        write_revocations(path, [entry_of(row("org", None), KEPT)] * count)
+        write_revocations(path, [entry_of(row("org", None), KEPT)] * count, now=NOON)
     stop.set()
     reader.join()
     assert read == sorted(read)

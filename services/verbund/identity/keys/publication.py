@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,8 @@ class Publisher:
             found = self._keys.published(rows, now=now, kept_since=now - self._kept)
         keys = [row for row in found if row["kind"] == "key"]
         write_jwks(self._directory / JWKS, keys)
-        write_revocations(
-            self._directory / REVOCATIONS, [entry_of(row, self._kept) for row in found if row["kind"] != "key"]
-        )
+        entries = [entry_of(row, self._kept) for row in found if row["kind"] != "key"]
+        write_revocations(self._directory / REVOCATIONS, entries, now=now)
         fresh = [row["value"] for row in keys if row["since"] is None]
         if fresh:
             with self._database.transaction(call) as tx:
@@ -94,12 +93,12 @@ def write_jwks(path: Path, keys: list[dict[str, Any]]) -> None:
         replace(path, content)
 
 
-def write_revocations(path: Path, entries: list[dict[str, Any]]) -> None:
+def write_revocations(path: Path, entries: list[dict[str, Any]], *, now: datetime) -> None:
     """The revocations, where they differ from what lies there; their version goes up with every change."""
     present = read_present(path)
     if present is not None and present["entries"] == entries:
         return
-    version = max(time.time_ns() // 1_000_000, (present["version"] if present else 0) + 1)
+    version = max(int(now.timestamp() * 1000), (present["version"] if present else 0) + 1)
     replace(path, json.dumps({"version": version, "entries": entries}, indent=1).encode())
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from verbund.resources.names import OrganisationName, SystemName
 
-AUDIENCE = "verbund"
 # A system proves that it holds a key of its own, which its organisation's administrator registered.
 ASSURANCE = "substantial"
 
@@ -52,6 +51,7 @@ class AccessToken:
     """A token before it is signed. Times are Unix seconds."""
 
     issuer: str
+    audience: str
     client: Client
     token_id: str
     issued_at: int
@@ -61,7 +61,7 @@ class AccessToken:
         """The claims, as RFC 9068 and the mesh have them."""
         return {
             "iss": self.issuer,
-            "aud": AUDIENCE,
+            "aud": self.audience,
             "sub": self.client.name,
             "client_id": self.client.name,
             "org": self.client.organisation,

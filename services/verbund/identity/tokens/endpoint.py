@@ -46,6 +46,7 @@ class TokenEndpoint:
         publisher: Publisher,
         allowance: Allowance,
         issuer: str,
+        audience: str,
         life_seconds: int,
         clock: Clock,
     ) -> None:
@@ -55,6 +56,7 @@ class TokenEndpoint:
         self._publisher = publisher
         self._allowance = allowance
         self._issuer = issuer
+        self._audience = audience
         self._audiences = frozenset({issuer, issuer + TOKEN_PATH})
         self._life_seconds = life_seconds
         self._clock = clock
@@ -73,6 +75,7 @@ class TokenEndpoint:
             raise OAuthError("invalid_scope", "roles are what the mesh has instead of scopes: leave scope out")
         token = AccessToken(
             issuer=self._issuer,
+            audience=self._audience,
             client=client,
             token_id=secrets.token_urlsafe(16),
             issued_at=client.issue_time(started),

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from verbund.database.database import Database
-from verbund.identity.keys.sealing import Seal
+from verbund.identity.keys.sealing import Seal, SealError
 from verbund.identity.keys.store import KeyStore
 from verbund.identity.tokens.domain import AccessToken
 from verbund.serving.call import Call
@@ -22,6 +23,8 @@ TYPE = "at+jwt"
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 OPEN_KEYS_MAX = 4
 TOKEN_BYTES_MAX = 8 * 1024
+
+log = structlog.get_logger(__name__)
 
 
 class Signer:
@@ -64,7 +67,11 @@ class Signer:
             sealed = self._keys.sealed(rows, kid)
         if sealed is None:
             raise Down
-        opened = self._seal.open(sealed)
+        try:
+            opened = self._seal.open(sealed)
+        except SealError as error:
+            log.exception("signing key", remedy="restore the key file, or run: verbund identity rotate-keys")
+            raise Down from error
         with self._lock:
             while len(self._open) >= OPEN_KEYS_MAX:
                 self._open.pop(next(iter(self._open)))
