@@ -31,12 +31,14 @@ lint: $(INSTALLED) ## Check style, types, protos and the code generated from the
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/python protos/generate.py --check
+	@$(BIN)/python docs/generate.py --check
 
 bench: $(INSTALLED) ## Measure speed and memory; the figures go to docs/performance.md.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-generate: $(INSTALLED) ## Write the Python stubs of the protos.
+generate: $(INSTALLED) ## Write what follows from the protos: the Python stubs, and parts of the documentation.
 	@$(BIN)/python protos/generate.py
+	@$(BIN)/python docs/generate.py
 
 lock: $(INSTALLED) ## Choose the newest versions that pyproject.toml allows, with their hashes.
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \

@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from verbund import settings as loader
+from verbund.database.settings import DatabaseSettings
 from verbund.embedded.home import Home
 from verbund.embedded.settings import EmbeddedSettings, for_parts
 from verbund.embedded.users import ServiceUser
@@ -50,6 +51,7 @@ FIXERS = {
 SETTINGS: tuple[tuple[str, str, type[Any]], ...] = (
     ("Embedded mode", "VERBUND_EMBEDDED_", EmbeddedSettings),
     ("Serving, of every service", "VERBUND_SERVING_", ServingSettings),
+    ("Database, of every service", "VERBUND_DATABASE_", DatabaseSettings),
     ("Identity", "VERBUND_IDENTITY_", IdentitySettings),
     ("Registry", "VERBUND_REGISTRY_", RegistrySettings),
     ("Gateway", "VERBUND_GATEWAY_", GatewaySettings),

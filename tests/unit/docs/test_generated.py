@@ -17,7 +17,7 @@ from verbund.serving.status import advice_of
 from tests.support.documents import DOCUMENTS, ROOT
 
 # Variables that are no field of a settings class.
-OTHERS = {"VERBUND_HOME", "VERBUND_DATABASE_DSN", "VERBUND_DATABASE_ADMIN_DSN", "VERBUND_REQUIRE_ALL"}
+OTHERS = {"VERBUND_HOME", "VERBUND_DATABASE_ADMIN_DSN", "VERBUND_REQUIRE_ALL"}
 
 
 def generator() -> ModuleType:
