@@ -61,9 +61,7 @@ def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) 
             ProjectServicer(service, ProjectStore(), changes, now),
             ChangeServicer(service, changes, feed, watches),
         ),
-        jobs=(
-            Job("registry.sweep", settings.sweep_seconds, Sweep(jobs, "registry.sweep", EXPIRED).run),
-        ),
+        jobs=(Job("registry.sweep", settings.sweep_seconds, Sweep(jobs, "registry.sweep", EXPIRED).run),),
         ready=lambda: service.ready() and feed.ready(),
         drain=lambda: watches.drain(serving.drain_seconds),
         close=close,

@@ -111,7 +111,9 @@ def test_what_is_not_there_is_not_found(mesh: Mesh) -> None:
         lambda: measure_of(mesh.citylab),
         lambda: stub.ListMeasures(pb.ListMeasuresRequest(parent=NAME)),
         lambda: stub.GetMeasure(pb.GetMeasureRequest(name=MEASURE)),
-        lambda: stub.UpdateMeasure(pb.UpdateMeasureRequest(measure=pb.Measure(name=MEASURE, type=pb.MEASURE_TYPE_CENTRAL))),
+        lambda: stub.UpdateMeasure(
+            pb.UpdateMeasureRequest(measure=pb.Measure(name=MEASURE, type=pb.MEASURE_TYPE_CENTRAL))
+        ),
         lambda: stub.DeleteMeasure(pb.DeleteMeasureRequest(name=MEASURE)),
     ):
         with refused("NOT_FOUND"):

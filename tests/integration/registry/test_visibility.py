@@ -130,7 +130,7 @@ def test_operators_see_no_more_than_their_organisation(mesh: Mesh) -> None:
 
 
 def test_row_level_security_hides_rows_whatever_a_statement_says(mesh: Mesh) -> None:
-    """The third wall: under the service's role, plain SQL shows, changes and deletes nothing of another organisation."""
+    """The third wall: under the service's role, plain SQL shows and changes nothing of another organisation."""
     recorded(mesh, INTERNAL)
     with psycopg.connect(f"{mesh.dsn}&user=registry_service") as connection:
         for organisation, seen in (("organisations/citylab", 1), ("organisations/stranger", 0), ("", 0)):
