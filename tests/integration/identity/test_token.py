@@ -370,3 +370,30 @@ def test_a_suspended_organisation_is_out_with_all_its_systems(mesh: Mesh) -> Non
     )
     assert all(accepted(mesh, mesh.token(system)) for system in systems)
     assert not any(accepted(mesh, token) for token in tokens)
+
+
+def test_no_token_slips_through_a_suspension(mesh: Mesh, portal: System) -> None:
+    """Tokens asked for while the suspension commits are refused by the mesh, also those that were answered after it."""
+    system = mesh.register(portal.organisation, "racing")
+    operator = mesh.as_(mesh.operator)
+    tokens: list[str] = []
+
+    def issue(_: int) -> None:
+        for _ in range(40):
+            status, body = asked(mesh, system.form())
+            if status != 200:
+                return
+            tokens.append(body["access_token"])
+
+    with ThreadPoolExecutor(4) as pool:
+        loads = pool.map(issue, range(4))
+        while not tokens:
+            time.sleep(0.01)
+        mesh.systems.SuspendSystem(systems_pb.SuspendSystemRequest(name=system.name), metadata=operator)
+        assert list(loads) == [None] * 4
+    assert not any(accepted(mesh, token) for token in tokens[-8:])
+    mesh.systems.ResumeSystem(systems_pb.ResumeSystemRequest(name=system.name), metadata=operator)
+    fresh = mesh.token(system)
+    time.sleep(0.25)
+    assert accepted(mesh, fresh)
+    assert not any(accepted(mesh, token) for token in tokens[-8:])
