@@ -24,12 +24,13 @@ def service(database_dsn: str) -> Iterator[Database]:
     with psycopg.connect(database_dsn, user="postgres") as connection:
         connection.execute(
             "INSERT INTO identity.organisations"
-            " SELECT 'organisations/other', title, 'suspended', 1, now(), NULL, now(), now() FROM identity.organisations"
+            " SELECT 'organisations/other', title, 'suspended', 1, now(), NULL, now(), now()"
+            " FROM identity.organisations"
         )
         connection.execute(
             "INSERT INTO identity.systems"
-            " SELECT 'organisations/other/systems/portal', 'organisations/other', title, roles, keys, state, 1, NULL, NULL,"
-            " now(), now() FROM identity.systems"
+            " SELECT 'organisations/other/systems/portal', 'organisations/other', title, roles, keys, state, 1,"
+            " NULL, NULL, now(), now() FROM identity.systems"
         )
         connection.execute(
             "INSERT INTO identity.used_assertions"
