@@ -1,4 +1,4 @@
-"""The processes that are measured, each alone in its process: `python -m tests.bench.servers reference|registry …`."""
+"""The processes that are measured, each by itself: `python -m tests.bench.servers reference|registry|traces …`."""
 
 import os
 import signal
@@ -8,39 +8,45 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from psycopg_pool import ConnectionPool
-
 from verbund.serving import worker
+from verbund.traces import main as traces
+
+PROJECT = "projects/citylab.bench"
+SERVICE, METHOD = "verbund.registry.v1.ProjectService", "GetProject"
+CALLERS = 16
 
 
 def reference(socket: str, dsn: str) -> None:
-    """The reference: a bare synchronous echo that makes one round trip to PostgreSQL, and nothing else."""
-    pool = ConnectionPool(dsn, min_size=16, max_size=16, kwargs={"autocommit": True}, open=True)
+    """What every figure is compared with: a bare synchronous gRPC server that makes one round trip with psycopg."""
+    pool = ConnectionPool(dsn, min_size=CALLERS, max_size=CALLERS, kwargs={"autocommit": True}, open=True)
     pool.wait()
 
     def echo(request: bytes, _context: grpc.ServicerContext) -> bytes:
         with pool.connection() as connection:
-            row = connection.execute("SELECT body FROM registry.projects WHERE name = %s", (NAME,)).fetchone()
+            row = connection.execute("SELECT body FROM registry.projects WHERE name = %s", (PROJECT,)).fetchone()
+        assert request
         assert row is not None
-        return request and bytes(row[0])
+        return bytes(row[0])
 
-    server = grpc.server(ThreadPoolExecutor(16))
-    handlers = {"GetProject": grpc.unary_unary_rpc_method_handler(echo)}
-    name = "verbund.registry.v1.ProjectService"
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+    server = grpc.server(ThreadPoolExecutor(CALLERS))
+    handlers = {METHOD: grpc.unary_unary_rpc_method_handler(echo)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     server.add_insecure_port(f"unix:{socket}")
     server.start()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    print("ready", flush=True)
     stop.wait()
-    server.stop(0)
+    server.stop(1).wait()
     pool.close()
 
 
-NAME = "projects/citylab.bench"
-
 if __name__ == "__main__":
-    if sys.argv[1] == "reference":
-        reference(*sys.argv[2:])
-    else:
-        raise SystemExit(worker.run(sys.argv[1], 0, os.environ))
+    match sys.argv[1:]:
+        case ["reference", socket, dsn]:
+            reference(socket, dsn)
+        case ["registry"]:
+            raise SystemExit(worker.run("registry", 0, os.environ))
+        case ["traces"]:
+            raise SystemExit(traces.run(os.environ))
+        case _:
+            raise SystemExit(__doc__)

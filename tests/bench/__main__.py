@@ -1,0 +1,41 @@
+"""`make bench`: measures speed and memory, each figure beside its reference in the same run.
+
+`make bench ARGS="service watches"` measures some, and writes nothing.
+"""
+
+import sys
+from collections.abc import Callable
+
+from tests.bench import gateway, mesh, parts, report, service, watches
+from tests.bench.figures import Figure
+from tests.bench.parts import Parts
+
+SCENARIOS: dict[str, Callable[[Parts], list[Figure]]] = {
+    "service": service.measure,
+    "gateway": gateway.measure,
+    "watches": watches.measure,
+    "mesh": lambda _: mesh.measure(),
+}
+
+
+def main(names: list[str]) -> int:
+    """Measures the named scenarios, or all; the figures of all are written to docs/performance.md."""
+    unknown = sorted(set(names) - set(SCENARIOS))
+    if unknown:
+        print(f"There is no scenario {', '.join(unknown)}: there are {', '.join(SCENARIOS)}.", file=sys.stderr)
+        return 2
+    figures: list[Figure] = []
+    with parts.running() as found:
+        for name in names or SCENARIOS:
+            print(f"Measuring: {name} ...", flush=True)
+            for figure in SCENARIOS[name](found):
+                print(report.row(figure), flush=True)
+                figures.append(figure)
+    if not names:
+        report.write(figures)
+        print(f"Written: {report.DOCUMENT.name} and {report.PICTURE.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
