@@ -80,3 +80,16 @@ def test_rapid_reset(mesh: Mesh) -> None:
     assert mesh.gateway.statistic("http.edge.downstream_rq_too_many_premature_resets") == 1
     with mesh.gateway.client() as client:
         assert client.get("/healthz").status_code == 200
+
+
+def test_connection_count() -> None:
+    """A connection beyond the limit is closed; those that stand go on, and a place that is free again is taken."""
+    with started(workers=1, connections_max=2) as mesh:
+        with connected(mesh), connected(mesh):
+            with pytest.raises(OSError), connected(mesh) as third:  # noqa: PT011 - reset or end of file, as it comes
+                next(frames(third), None)
+                third.sendall(frame(SETTINGS, 0) * 2)
+                raise ConnectionResetError
+            assert mesh.gateway.statistic("listener.*.downstream_global_cx_overflow") >= 1
+        with mesh.gateway.client() as client:
+            assert client.get("/healthz").status_code == 200

@@ -16,6 +16,7 @@ from tests.support.dialects import DIALECTS, Target, info, over_grpc, over_json
 from tests.support.upstream import Worker, serving
 
 WAIT_SECONDS_MAX = 15  # an ejected worker is tried again after some seconds at most
+EJECTED = "cluster.registry-grpc.outlier_detection.ejections_enforced_consecutive_local_origin_failure"
 SERVICE = "/verbund.registry.v1.ProjectService"
 GET = Target(
     path=f"{SERVICE}/GetProject",
@@ -90,6 +91,15 @@ def test_safe_calls_do_not_notice(mesh: Mesh, kind: str, dialect: str) -> None:
     with second_worker(mesh, kind):
         codes = [DIALECTS[dialect](mesh.gateway, mesh.token("system"), GET).code for _ in range(40)]
     assert codes == [code_pb2.OK] * 40
+
+
+def test_dead_worker_is_left_out(mesh: Mesh) -> None:
+    """A worker whose socket refused once is not asked again at once: it would look like the least busy one."""
+    with second_worker(mesh, "gone"):
+        assert over_json(mesh.gateway, mesh.token("viewer"), GET).code == code_pb2.OK
+        assert eventually(
+            lambda: over_json(mesh.gateway, mesh.token("viewer"), GET).code or mesh.gateway.statistic(EJECTED)
+        )
 
 
 def test_unsafe_call_that_no_worker_began(mesh: Mesh) -> None:
