@@ -15,6 +15,7 @@ from verbund.serving.call import Call
 from verbund.serving.refusals import Answered, Invalid, Violation
 
 Answer = TypeVar("Answer", bound=Message)
+MARGIN_SECONDS = 0.05  # of a call's time, for the way back
 
 # Local to the transaction, so a pooled connection never carries one caller's organisation to the next.
 SET_CALLER = (
@@ -136,11 +137,16 @@ class Transaction(Rows):
 
 
 def caller_of(call: Call) -> dict[str, Any]:
-    """The parameters of SET_CALLER. A deadline that has passed leaves one millisecond: zero would mean none."""
+    """The parameters of SET_CALLER.
+
+    PostgreSQL gives up a little before the call's deadline, so that the caller hears why. A deadline that has passed
+    leaves one millisecond: zero would mean none.
+    """
+    seconds = call.remaining_seconds() - MARGIN_SECONDS
     return {
         "organisation": call.organisation,
         "operator": "true" if call.principal.is_operator else "false",
-        "milliseconds": str(max(1, int(call.remaining_seconds() * 1000))),
+        "milliseconds": str(max(1, int(seconds * 1000))),
     }
 
 
