@@ -33,6 +33,7 @@ def workers(name: str, sockets: list[Path], *, http2: bool) -> Config:
         "load_assignment": endpoints(name, [{"pipe": {"path": str(socket)}} for socket in sockets]),
         "typed_extension_protocol_options": {PROTOCOLS: protocol_options(http2=http2)},
         "outlier_detection": outliers(),
+        **({"health_checks": [health()]} if http2 else {}),
         "circuit_breakers": {
             "thresholds": [
                 {"max_connections": 1024, "max_pending_requests": 1024, "max_requests": 4096, "max_retries": 64}
@@ -60,6 +61,25 @@ def outliers() -> Config:
         "base_ejection_time": seconds(0.5),
         "max_ejection_time": seconds(1),
         "max_ejection_percent": 100,
+    }
+
+
+def health() -> Config:
+    """How the gateway learns that a worker is about to stop: the worker says so, and takes calls for a while longer.
+
+    A call that reached it after it stopped to listen would be lost. Its own word counts at once; silence has to last,
+    since a worker that is merely busy answers late.
+    """
+    often = seconds(0.25)
+    return {
+        "grpc_health_check": {},
+        "interval": often,
+        "unhealthy_interval": often,
+        "no_traffic_interval": often,
+        "no_traffic_healthy_interval": often,
+        "timeout": seconds(2),
+        "unhealthy_threshold": 3,
+        "healthy_threshold": 1,
     }
 
 

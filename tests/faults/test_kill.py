@@ -10,11 +10,11 @@ from tests.support.load import (
     UNLIMITED,
     Load,
     System,
+    Writer,
     admitted,
     kill,
     read_over_grpc,
     read_over_json,
-    wait_until,
     writers,
 )
 
@@ -66,7 +66,10 @@ def test_a_killed_gateway_comes_back_and_nothing_acknowledged_is_lost(
 ) -> None:
     """Callers lose their connections and nothing else: what they send again has one effect."""
     pair = writers(system, "gateway")
-    with Load(read_over_json(system, project.name), read_over_grpc(system, project.name)) as reads, Load(*pair) as writes:
+    with (
+        Load(read_over_json(system, project.name), read_over_grpc(system, project.name)) as reads,
+        Load(*pair) as writes,
+    ):
         writes.go_on()
         kill(up, "gateway")
         reads.go_on(50)
@@ -80,7 +83,10 @@ def test_a_killed_gateway_comes_back_and_nothing_acknowledged_is_lost(
 def test_a_killed_database_loses_nothing_that_it_acknowledged(up: Up, system: System, project: pb.Project) -> None:
     """While PostgreSQL recovers callers are told UNAVAILABLE, and when to come back; no service is started anew."""
     pair = writers(system, "postgres")
-    with Load(read_over_json(system, project.name), read_over_grpc(system, project.name)) as reads, Load(*pair) as writes:
+    with (
+        Load(read_over_json(system, project.name), read_over_grpc(system, project.name)) as reads,
+        Load(*pair) as writes,
+    ):
         writes.go_on()
         kill(up, "postgres")
         reads.go_on(50)
@@ -89,10 +95,10 @@ def test_a_killed_database_loses_nothing_that_it_acknowledged(up: Up, system: Sy
     everything_is_there(system, *pair)
 
 
-def everything_is_there(system: System, *pair: object) -> None:
+def everything_is_there(system: System, *pair: Writer) -> None:
     """What was acknowledged is listed, once each, and nothing else by these writers."""
     for writer in pair:
-        listed = [name for name in system.names() if name.startswith(f"projects/builder.{writer._prefix}-")]
+        listed = [name for name in system.names() if name.startswith(f"projects/builder.{writer.prefix}-")]
         assert len(listed) == len(set(listed))
         assert writer.names <= set(listed)
         assert len(set(listed) - writer.names) <= 1

@@ -25,7 +25,7 @@ from verbund.registry.v1 import change_service_pb2_grpc, project_service_pb2_grp
 from verbund.registry.v1 import project_service_pb2 as pb
 from verbund.registry.v1.types_pb2 import LocalizedText
 from verbund.sdk.client import BearerPlugin, Client
-from verbund.sdk.refusals import Refused
+from verbund.sdk.refusals import Refused, VerbundError
 from verbund.sdk.tokens import Tokens, read_key
 from verbund.tour import members
 from verbund.tour.sample import Member
@@ -165,7 +165,9 @@ def admitted(up: Up, **roles: str) -> Iterator[tuple[System, ...]]:
         yield tuple(systems)
 
 
-def creation(project_id: str, visibility: "pb.Visibility.ValueType" = 0) -> pb.CreateProjectRequest:
+def creation(
+    project_id: str, visibility: "pb.Visibility.ValueType" = pb.VISIBILITY_INTERNAL
+) -> pb.CreateProjectRequest:
     """A request that records a project once, however often it is sent."""
     project = pb.Project(title=LocalizedText(de=f"Vorhaben {project_id}"), visibility=visibility)
     return pb.CreateProjectRequest(project_id=project_id, project=project, request_id=str(uuid.uuid4()))
@@ -187,18 +189,18 @@ def opened(answer: httpx.Response) -> httpx.Response:
 
 def read_over_json(system: System, name: str) -> Callable[[], None]:
     """A turn that reads a project."""
-    return lambda: check_name(opened(system.http.get(f"/v1/{name}")).json()["name"], name)
+    return lambda: same(opened(system.http.get(f"/v1/{name}")).json()["name"], name)
 
 
 def read_over_grpc(system: System, name: str) -> Callable[[], None]:
     """A turn that reads a project."""
     request = pb.GetProjectRequest(name=name)
-    return lambda: check_name(system.projects.GetProject(request, timeout=CALL_SECONDS_MAX).name, name)
+    return lambda: same(system.projects.GetProject(request, timeout=CALL_SECONDS_MAX).name, name)
 
 
-def check_name(found: str, name: str) -> None:
-    """What was read is what was asked for."""
-    assert found == name
+def same(found: object, expected: object) -> None:
+    """What was answered is what was asked for."""
+    assert found == expected
 
 
 class Writer:
@@ -206,14 +208,14 @@ class Writer:
 
     def __init__(self, prefix: str, create: Callable[[pb.CreateProjectRequest], pb.Project]) -> None:
         self.acknowledged: list[pb.Project] = []
-        self._prefix = prefix
+        self.prefix = prefix
         self._create = create
         self._request: pb.CreateProjectRequest | None = None
 
     def __call__(self) -> None:
         """One attempt."""
         if self._request is None:
-            self._request = creation(f"{self._prefix}-{len(self.acknowledged)}", pb.VISIBILITY_PUBLIC)
+            self._request = creation(f"{self.prefix}-{len(self.acknowledged)}", pb.VISIBILITY_PUBLIC)
         self.acknowledged.append(self._create(self._request))
         self._request = None
 
@@ -229,6 +231,11 @@ def writers(system: System, prefix: str) -> tuple[Writer, Writer]:
         Writer(f"{prefix}-json", lambda request: create_over_json(system.http, request)),
         Writer(f"{prefix}-grpc", lambda request: system.projects.CreateProject(request, timeout=CALL_SECONDS_MAX)),
     )
+
+
+def get_token(system: System) -> Callable[[], None]:
+    """A turn that gets a token."""
+    return lambda: same(system.new_tokens().token().count("."), 2)
 
 
 class Load:
@@ -278,7 +285,7 @@ class Load:
                 turn()
             except grpc.RpcError as error:
                 self.failures.append(Refused.from_rpc(error))
-            except (Refused, httpx.TransportError) as error:
+            except (VerbundError, httpx.TransportError) as error:
                 self.failures.append(error)
             except BaseException as error:  # noqa: BLE001 - the test's thread raises it
                 self._broken.append(error)

@@ -25,7 +25,7 @@ def served(
             jwks_file=issuer.jwks_file,
             revocations_file=issuer.revocations_file,
             socket_dir=Path(directory),
-            **settings,  # type: ignore[arg-type]
+            **{"leave_seconds": 0.0} | settings,  # type: ignore[arg-type] # nobody looks at its health
         )
         verifier = verifier_of(stated)
         area = build(verifier)

@@ -14,6 +14,8 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2
+from verbund.serving import infrastructure
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def serving(worker: Worker, socket: Path) -> Iterator[Worker]:
     server = grpc.server(
         ThreadPoolExecutor(16), handlers=[worker.handler()], options=[("grpc.max_receive_message_length", 64 << 20)]
     )
+    infrastructure.add_health(server).set("", health_pb2.HealthCheckResponse.SERVING)
     server.add_insecure_port(f"unix:{socket}")
     server.start()
     try:

@@ -36,6 +36,8 @@ class ServingSettings:
     watch_seconds_max: int = 900
     # A call ends after this, whatever its caller allows.
     deadline_seconds_max: float = 30.0
+    # How long a worker that stops goes on taking calls, so that whoever sends them notices first that it leaves.
+    leave_seconds: float = 1.0
     # How long calls in progress may take when the worker stops.
     drain_seconds: float = 10.0
     # The largest request, and the largest metadata with it; an answer may be four times as large.

@@ -18,12 +18,13 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from verbund.serving.call import Call, Principal
-from verbund.serving.refusals import Exhausted, Refusal
+from verbund.serving.refusals import Down, Exhausted, Refusal
 from verbund.serving.status import status_of
 
 QUEUE_MAX = 1000  # messages that a slow reader may be behind
 SLOW_SECONDS = 10.0  # how long one message may wait for its reader
 SWEEP_SECONDS = 0.5
+RESUME_SECONDS = 0.1
 Method = TypeVar("Method", bound=Callable[..., None])
 
 
@@ -195,12 +196,14 @@ class Watches:
         self._sweeper.start()
 
     def open(self, call: Call, stream: Stream, *, position: Any = None) -> Watch:
-        """A new watch, which may end at once; raises Exhausted where there are too many."""
+        """A new watch, which may end at once; raises Exhausted where there are too many, and Down while draining."""
         watch = Watch(call, stream, self._pool)
         watch.position = position
         subject = call.principal.subject
         with self._lock:
-            if len(self._open) >= self._total_max or self._stopping.is_set():
+            if self._stopping.is_set():
+                raise Down(retry_seconds=RESUME_SECONDS)  # another worker takes it
+            if len(self._open) >= self._total_max:
                 raise Exhausted(limit="watches")
             if self._callers[subject] >= self._per_caller_max:
                 raise Exhausted(limit="watches per caller")

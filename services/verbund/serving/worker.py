@@ -6,6 +6,7 @@ import random
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -108,8 +109,12 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Tells that it stops, ends the watches, lets calls finish, then stops everything else."""
+        """Tells that it leaves, ends the watches, lets calls finish, then stops everything else.
+
+        gRPC cancels what arrives after its stop: by then nobody may send calls here any more.
+        """
         self.health.enter_graceful_shutdown()
+        time.sleep(self._settings.leave_seconds)
         self._area.drain()
         self._server.stop(self._settings.drain_seconds).wait()
         if self._http is not None:
