@@ -124,8 +124,17 @@ def test_grpcurl_lists_searches_and_watches(shell: Shell) -> None:
     told = shell(block("WatchChanges"))
     assert "verbund.registry.v1.ProjectService" in told.stdout.splitlines()
     assert f'"name": "{PILOT}"' in told.stdout
-    assert '"started"' in told.stdout
+    assert '"started"' in told.stdout, told.stderr
     assert "DeadlineExceeded" in told.stderr
+
+
+@pytest.mark.usefixtures("tour")
+def test_own_projects_are_imported_and_found(shell: Shell) -> None:
+    """A list of one's own is brought in, its wrong row is named, and a misspelt word finds a project."""
+    told = shell(block("project import"))
+    assert "2 created" in told.stdout
+    assert "projects.csv: line 4, column start" in told.stderr
+    assert told.stdout.splitlines()[-1].endswith("Beispiel: Leihregal im Rathaus")
 
 
 @pytest.mark.usefixtures("tour")
