@@ -1,8 +1,8 @@
 """Writes the Python stubs of every proto, checks the protos, and tells whether the committed stubs still match.
 
-    python protos/generate.py            write the stubs                                     (make generate)
-    python protos/generate.py --check    fail where a stub, a comment or a name is amiss     (make lint)
-    python protos/generate.py --accept   make today's protos the baseline of `buf breaking`  (after a release)
+python protos/generate.py            write the stubs                                     (make generate)
+python protos/generate.py --check    fail where a stub, a comment or a name is amiss     (make lint)
+python protos/generate.py --accept   make today's protos the baseline of `buf breaking`  (after a release)
 """
 
 import filecmp
@@ -13,18 +13,26 @@ import tempfile
 from importlib.metadata import distribution
 from pathlib import Path
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 from protovalidate._gen.buf.validate import validate_pb  # the wheel carries the descriptor, not the .proto
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 BASELINE = PROTOS / "baseline.binpb"
-INCLUDES = [str(PROTOS), str(Path(protoc.__file__).parent / "_proto"), str(distribution("googleapis-common-protos").locate_file(""))]
+INCLUDES = [
+    str(PROTOS),
+    str(Path(protoc.__file__).parent / "_proto"),
+    str(distribution("googleapis-common-protos").locate_file("")),
+]
+IMPORTED = [f"google/protobuf/{name}.proto" for name in ("descriptor", "duration", "field_mask", "timestamp")]
 
 
 def main(arguments: list[str]) -> int:
     """Runs the asked-for step; the exit code is 0 where everything matches."""
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # protoc finds its plugins there
+    os.environ["PATH"] = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # protoc finds its plugins there
+    )
     with tempfile.TemporaryDirectory() as name:
         build = Path(name)
         validate = write_validate(build)
@@ -39,30 +47,21 @@ def main(arguments: list[str]) -> int:
 
 
 def write_validate(build: Path) -> Path:
-    """Writes the descriptor of buf/validate/validate.proto as a FileDescriptorSet, with the file it imports."""
-    own = validate_pb.desc().proto.to_binary()
+    """Writes the descriptor of buf/validate/validate.proto, with those it imports, as a FileDescriptorSet."""
     path = build / "validate.binpb"
-    imported = build / "imported.binpb"
-    if protoc.main(["protoc", *[f"-I{i}" for i in INCLUDES], "--include_imports", f"--descriptor_set_out={imported}", "google/protobuf/duration.proto",
-                    "google/protobuf/timestamp.proto", "google/protobuf/descriptor.proto", "google/protobuf/field_mask.proto"]):
+    includes = [f"-I{include}" for include in INCLUDES]
+    if protoc.main(["protoc", *includes, "--include_imports", f"--descriptor_set_out={path}", *IMPORTED]):
         raise SystemExit("protoc failed on google/protobuf")
-    path.write_bytes(imported.read_bytes() + b"\x0a" + varint(len(own)) + own)
+    found = FileDescriptorSet.FromString(path.read_bytes())
+    found.file.add().ParseFromString(validate_pb.desc().proto.to_binary())
+    path.write_bytes(found.SerializeToString())
     return path
-
-
-def varint(value: int) -> bytes:
-    """The length prefix of a proto field."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
 
 
 def run_protoc(outputs: list[str], sources: list[str], validate: Path) -> None:
     """Runs protoc over the sources, with buf/validate from its descriptor and everything else from .proto files."""
-    code = protoc.main(["protoc", *[f"-I{include}" for include in INCLUDES], f"--descriptor_set_in={validate}", *outputs, *sources])
-    if code:
+    includes = [f"-I{include}" for include in INCLUDES]
+    if code := protoc.main(["protoc", *includes, f"--descriptor_set_in={validate}", *outputs, *sources]):
         raise SystemExit(code)
 
 
@@ -79,20 +78,22 @@ def write_stubs(target: Path, sources: list[str], validate: Path) -> int:
 
 def check(build: Path, image: Path, sources: list[str], validate: Path) -> int:
     """Formats, lints and compares; prints each finding and what mends it."""
-    buf = str(Path(sys.executable).parent / "buf")
-    config = ["--config", str(PROTOS / "buf.yaml")]
-    failures = subprocess.run([buf, "lint", str(image), "--path", "verbund", *config], check=False).returncode
-    failures += subprocess.run([buf, "format", "--diff", "--exit-code", str(PROTOS)], check=False).returncode
-    if BASELINE.exists():
-        failures += subprocess.run([buf, "breaking", str(image), "--against", str(BASELINE), "--path", "verbund", *config], check=False).returncode
+    selected = ["--path", "verbund", "--config", str(PROTOS / "buf.yaml")]
+    failures = buf("lint", str(image), *selected) + buf("format", "--diff", "--exit-code", str(PROTOS))
+    failures += buf("breaking", str(image), "--against", str(BASELINE), *selected)
     fresh = build / "stubs"
     write_stubs(fresh, sources, validate)
     for path in sorted(fresh.rglob("*.py*")):
         committed = ROOT / "services" / path.relative_to(fresh)
         if not committed.exists() or not filecmp.cmp(path, committed, shallow=False):
-            print(f"{committed.relative_to(ROOT)} is not what the protos say: run `make generate`", file=sys.stderr)
+            sys.stderr.write(f"{committed.relative_to(ROOT)} is not what the protos say: run `make generate`\n")
             failures += 1
     return 1 if failures else 0
+
+
+def buf(*arguments: str) -> int:
+    """Runs buf; its exit code."""
+    return subprocess.run([str(Path(sys.executable).parent / "buf"), *arguments], check=False).returncode
 
 
 def accept(sources: list[str], validate: Path) -> int:

@@ -22,7 +22,7 @@ from verbund.embedded import programs, users
 
 @dataclass(slots=True)
 class Cluster:
-    """A PostgreSQL on a Unix socket, whose superuser is `postgres`. Not durable: tests of durability use `verbund up`."""
+    """A PostgreSQL on a Unix socket, whose superuser is `postgres`. Not durable: it never waits for the disk."""
 
     directory: Path
     binaries: Path
