@@ -1,4 +1,3 @@
-# ruff: noqa: INP001
 """Writes what the documentation can derive: docs/errors.md, docs/access.md, and the settings in docs/operations.md.
 
 `python docs/generate.py` writes them; with `--check` it fails where one is not what protos, policy and settings say.
@@ -64,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     stale = [path for path, text in documents().items() if not path.exists() or path.read_text() != text]
     if "--check" in arguments:
         for path in stale:
-            print(f"{path.relative_to(ROOT)} is not what the sources say: run `make generate`", file=sys.stderr)  # noqa: T201
+            print(f"{path.relative_to(ROOT)} is not what the sources say: run `make generate`", file=sys.stderr)
         return 1 if stale else 0
     for path in stale:
         path.write_text(documents()[path])
