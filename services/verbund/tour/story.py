@@ -18,7 +18,7 @@ from verbund.sdk.client import Client
 from verbund.sdk.refusals import Refused
 from verbund.tour import members, records, tracing
 from verbund.tour.mesh import Mesh
-from verbund.tour.project_list import Listed, bring_in
+from verbund.tour.project_list import bring_in
 from verbund.tour.sample import Member, Sample
 from verbund.tour.steps import Narrator, StepFailed, Told
 
@@ -35,10 +35,10 @@ def tell(mesh: Mesh, sample: Sample, narrator: Narrator, data: Path | None) -> N
     owner = sample.member(pilot.owner)
     narrator.step("admit", lambda: admit(mesh, sample))
     narrator.step("record", lambda: record(mesh, sample))
-    if data is not None:
-        listed = narrator.step("import", lambda: bring_in(mesh.client(citylab.system), data))
-        narrator.step("search", lambda: search(mesh.client(citylab.system), listed))
     narrator.step("token", lambda: get_token(mesh.client(citylab.system), citylab))
+    if data is not None:
+        title = narrator.step("import", lambda: bring_in(mesh.client(citylab.system), citylab, data))
+        narrator.step("search", lambda: search(mesh.client(citylab.system), title))
     trace_id = narrator.step("find", lambda: find(mesh.client(citylab.system), citylab, pilot.content.title.de))
     narrator.step("change", lambda: change(mesh, citylab, owner, pilot.name, sample.published_aim))
     narrator.step("refuse", lambda: refuse(mesh.client(sample.stranger.system), sample.stranger, pilot.name))
@@ -70,13 +70,14 @@ def record(mesh: Mesh, sample: Sample) -> Told[None]:
     return Told(line, None, {"resources": names})
 
 
-def search(client: Client, listed: Listed) -> Told[None]:
+def search(client: Client, title: str) -> Told[None]:
     """A project of the imported list is found by its title."""
-    answer, trace_id = found_by(client, listed.title)
-    if listed.title not in [title for project in answer.projects for title in (project.title.de, project.title.en)]:
-        raise StepFailed(f"“{listed.title}” is not found.", "see the import above, and `verbund project import --help`")
-    line = f"“{listed.title}”, one of them, is found among {len(answer.projects)} matches."
-    return Told(line, None, {"query": listed.title, "matches": len(answer.projects), "trace": trace_id})
+    answer, trace_id = found_by(client, title)
+    titles = [text for project in answer.projects for text in (project.title.de, project.title.en)]
+    if not any(text.startswith(title) for text in titles):
+        raise StepFailed(f"“{title}” is not found.", "look at the import above, and at `verbund project search`")
+    line = f"“{title}”, one of them, is found among {len(answer.projects)} matches."
+    return Told(line, None, {"query": title, "matches": len(answer.projects), "trace": trace_id})
 
 
 def get_token(client: Client, member: Member) -> Told[None]:
