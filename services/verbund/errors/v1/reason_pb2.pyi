@@ -236,7 +236,9 @@ class Advice(_message.Message):
     REMEDY_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     code: _builtins.int
-    """The gRPC status code of the refusal, a value of `google.rpc.Code`. Over HTTP it is mapped as `google/rpc/code.proto` says."""
+    """The gRPC status code of the refusal, a value of `google.rpc.Code`. Over HTTP it is mapped as `google/rpc/code.proto` says, but where HTTP has a
+    status of its own the gateway uses that: 404 and 405 for an unknown method, 413 and 431 for what is too large.
+    """
     retry_can_help: _builtins.bool
     """Whether the same call can succeed later without a change by anybody."""
     fixer: Global___Fixer.ValueType
