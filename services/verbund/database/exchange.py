@@ -34,6 +34,14 @@ class Link(psycopg.Connection[Any]):
         super().__init__(pgconn, *args, **kwargs)
         self.prepared: dict[tuple[str, tuple[int, ...]], bytes] = {}
         self.names = itertools.count()
+        self._readable = select.poll()
+        self._readable.register(pgconn.socket, select.POLLIN)
+
+    def read(self, deadline: float) -> None:
+        """Waits for the server and takes in what it says; raises OperationalError where it says nothing in time."""
+        if not self._readable.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise psycopg.OperationalError("PostgreSQL did not answer in time")
+        self.pgconn.consume_input()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ def exchange(link: Link, statements: Sequence[Statement], *, seconds_max: float)
     try:
         sent = [command for statement in statements for command in send(link, statement)]
         pgconn.pipeline_sync()
-        received = receive(pgconn, time.monotonic() + seconds_max + GRACE_SECONDS)
+        received = receive(link, time.monotonic() + seconds_max + GRACE_SECONDS)
         pgconn.exit_pipeline_mode()
     except BaseException:
         link.close()  # half an exchange: nobody can tell what comes next on this connection
@@ -124,9 +132,9 @@ def settle(link: Link, sent: Sequence[Command], received: Sequence[PGresult]) ->
     return answers
 
 
-@functools.cache
+@functools.lru_cache(maxsize=PREPARED_MAX)  # filters of lists are statements without end
 def compile_statement(text: str) -> tuple[bytes, tuple[str, ...]]:
-    """The statement with `$1` for `%(name)s`, and the parameters' names in that order. Statements are constants."""
+    """The statement with `$1` for `%(name)s`, and the parameters' names in that order."""
     names: list[str] = []
 
     def number(match: re.Match[str]) -> str:
@@ -140,17 +148,15 @@ def compile_statement(text: str) -> tuple[bytes, tuple[str, ...]]:
     return PARAMETER.sub(number, text).encode(), tuple(names)
 
 
-def receive(pgconn: PGconn, deadline: float) -> list[PGresult]:
+def receive(link: Link, deadline: float) -> list[PGresult]:
     """The results up to the end of the pipeline; raises OperationalError where the server is gone."""
-    waiting = select.poll()
-    waiting.register(pgconn.socket, select.POLLIN)
+    pgconn = link.pgconn
     results: list[PGresult] = []
     flush(pgconn, deadline)
+    link.read(deadline)  # the end of the pipeline was sent just now: there is more to come
     while True:
         while pgconn.is_busy():
-            if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise psycopg.OperationalError("PostgreSQL did not answer in time")
-            pgconn.consume_input()
+            link.read(deadline)
         result = pgconn.get_result()
         if result is None:
             continue
@@ -158,10 +164,13 @@ def receive(pgconn: PGconn, deadline: float) -> list[PGresult]:
             return results
         if result.status != ExecStatus.PIPELINE_ABORTED:
             results.append(result)
+        pgconn.get_result()  # None: a statement has one result; nothing is waited for
 
 
 def flush(pgconn: PGconn, deadline: float) -> None:
     """Sends what is queued, reading what comes meanwhile, so that neither side waits for the other for ever."""
+    if not pgconn.flush():
+        return
     waiting = select.poll()
     waiting.register(pgconn.socket, select.POLLIN | select.POLLOUT)
     while pgconn.flush():

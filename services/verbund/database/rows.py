@@ -75,10 +75,15 @@ class Transaction(Rows):
         super().__init__(link, call, tracer)
         self._schema = schema
         self._answer: bytes | None = None
+        self._last: list[Statement] = []
 
     def execute(self, statement: LiteralString, **parameters: Any) -> int:
         """Runs a statement and tells how many rows it touched."""
         return self._run(statement, parameters).count
+
+    def last(self, statement: LiteralString, **parameters: Any) -> None:
+        """Runs a statement with the commit, in its round trip: one that leaves nothing to read or decide."""
+        self._last.append((statement, parameters))
 
     def answer(self, message: Answer) -> Answer:
         """Keeps `message` as the answer to this request for 48 hours, and hands it back."""
@@ -89,11 +94,11 @@ class Transaction(Rows):
         """Commits, with this transaction, that a leaf of the evidence log is owed: see `evidence/v1/leaf.proto`."""
         salt = secrets.token_bytes(16)
         leaf = Leaf.of(kind, subject, digest, parties, salt=salt, time=datetime.now(UTC))
-        self.one(INTEND, leaf=leaf.canonical(), salt=salt, trace_id=self._call.trace_id)
+        self.last(INTEND, leaf=leaf.canonical(), salt=salt, trace_id=self._call.trace_id)
 
     def notify(self, channel: str, payload: str = "") -> None:
         """Wakes those who listen on `channel`, when the transaction commits."""
-        self.one(NOTIFY, channel=channel, payload=payload)
+        self.last(NOTIFY, channel=channel, payload=payload)
 
     def begin(self) -> None:
         """Opens the transaction, names the caller and claims the `request_id`, in one round trip; raises Answered."""
@@ -106,12 +111,12 @@ class Transaction(Rows):
             self._raise_answered()
 
     def commit(self) -> None:
-        """Stores the answer and commits, in one round trip."""
-        statements: list[Statement] = [("COMMIT", {})]
+        """Runs what was kept for the end, stores the answer and commits, in one round trip."""
+        statements = list(self._last)
         if self._call.request_id and self._answer is not None:
             store = STORE_ANSWER.format(schema=self._schema)
-            statements.insert(0, (store, self._key() | {"answer": self._answer}))
-        self._exchange("COMMIT", *statements)
+            statements.append((store, self._key() | {"answer": self._answer}))
+        self._exchange("COMMIT", *statements, ("COMMIT", {}))
 
     def _run(self, statement: LiteralString, parameters: dict[str, Any]) -> Result:
         return self._exchange(statement, (statement, parameters))[0]

@@ -1,7 +1,7 @@
 """The feed of a worker: reads each new change once, and hands it to every watch that may see it.
 
 One thread listens and reads; another brings resuming watches up to date. A change is converted once for each thing that
-callers are told of it, however many watch.
+callers are told of it, however many watch; while nobody watches, nothing is read.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ PAGE = 200
 RECENT_MAX = 500  # changes kept in memory, so that a watch can join between two readings
 RECENT_BYTES_MAX = 8 * 1024 * 1024
 RETRY_SECONDS = 1.0
+GAP_SECONDS = 0.01  # between two readings, so that many changes are read together
 WAIT_SECONDS_MIN = 0.002  # while a change waits for an older transaction to end
 WAIT_SECONDS_MAX = 0.1
 CALL_SECONDS = 10.0
@@ -114,59 +115,64 @@ class Feed:
         self._service = service
         self._changes = changes
         self._look_seconds = look_seconds
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of everything below
         self._followers: set[Follower] = set()
-        self._lagging: deque[Follower] = deque()
-        self._lag = threading.Event()
         self._recent: deque[Published] = deque()
         self._recent_bytes = 0
-        self._floor: Cursor | None = None  # every change after it is in `recent` or not yet read
-        self._reached = Cursor(0, 0)
+        self._floor = self._reached = Cursor(0, 0)  # what lies between them is in `recent`
+        self._lagging: deque[Follower] = deque()
+        self._reading = threading.Lock()
+        self._attention = threading.Event()  # for the thread that looks after watches
+        self._listening = threading.Event()
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._listen, name="feed", daemon=True),
-            threading.Thread(target=self._catch_up, name="feed-backlog", daemon=True),
+            threading.Thread(target=self._attend, name="feed-backlog", daemon=True),
         ]
 
     def start(self) -> None:
-        """Starts to read."""
+        """Starts to listen."""
         for thread in self._threads:
             thread.start()
 
     def ready(self) -> bool:
         """Whether watches can be taken."""
-        return self._floor is not None
+        return self._listening.is_set()
 
     def close(self) -> None:
         """Stops reading; a NOTIFY of its own wakes the listening thread."""
         self._stopping.set()
-        self._lag.set()
+        self._attention.set()
         with contextlib.suppress(Refusal), self._jobs.transaction(Call.internal("registry.feed.close")) as tx:
             tx.notify(CHANNEL)
         for thread in self._threads:
             thread.join(timeout=self._look_seconds + RETRY_SECONDS)
 
-    def follow(self, follower: Follower) -> None:
-        """Brings a watch up to date and keeps it so."""
-        if follower.watch is not None:
-            follower.watch.on_close(lambda: self._leave(follower))
+    def follow(self, follower: Follower, settled: Cursor) -> None:
+        """Brings a watch up to date and keeps it so. `settled`: nothing commits before it any more."""
+        with self._lock:
+            if not self._followers and settled > self._reached:  # nobody watched, so what is kept is outdated
+                self._recent.clear()
+                self._recent_bytes = 0
+                self._floor = self._reached = settled
         if not self._join(follower):
             self._lagging.append(follower)
-            self._lag.set()
+        if follower.watch is not None:
+            follower.watch.on_close(lambda: self._leave(follower))
+        self._attention.set()
 
     def _join(self, follower: Follower) -> bool:
         """Takes a watch in if everything after its cursor is at hand: nothing is missed, and nothing comes twice."""
         with self._lock:
-            if self._floor is None or follower.after < self._floor:
+            if follower.after < self._floor:
                 return False
             missing = [published for published in self._recent if published.cursor > follower.after]
             if not follower.has_room(len(missing)):
                 return False
             for published in missing:
                 follower.take(published)
-            self._followers.add(follower)
-        if not follower.active:
-            self._leave(follower)
+            if follower.active:
+                self._followers.add(follower)
         return True
 
     def _leave(self, follower: Follower) -> None:
@@ -177,42 +183,44 @@ class Feed:
         """Reads when woken, and every few seconds whether woken or not. Ends with `close`."""
         with contextlib.closing(self._jobs.listen(CHANNEL, wait_seconds=self._look_seconds)) as woken:
             for _ in woken:
+                self._listening.set()
                 if self._stopping.is_set():
                     return
-                try:
-                    self._read_new()
-                except Refusal as refusal:
-                    log.warning("feed waits", reason=refusal.reason)  # the next look reads what this one did not
-                except Exception:
-                    log.exception("feed failed")
+                self._look()
+                self._stopping.wait(GAP_SECONDS)
+
+    def _look(self) -> None:
+        """Reads what is new, if anybody watches; what fails is made up for by the next look."""
+        if not self._followers or not self._reading.acquire(blocking=False):
+            return
+        try:
+            self._read_new()
+        except Refusal as refusal:
+            log.warning("feed waits", reason=refusal.reason)
+        except Exception:
+            log.exception("feed failed")
+        finally:
+            self._reading.release()
 
     def _read_new(self) -> None:
         """Publishes every change that can be read, and waits for those that an older transaction holds back."""
         pause = WAIT_SECONDS_MIN
         while not self._stopping.is_set():
-            call = Call.internal("registry.feed", deadline_seconds=CALL_SECONDS)
-            with self._jobs.read(call) as rows:
-                until, _ = self._changes.horizon(rows)
-                if self._floor is None:
-                    self._begin(until)
-                entries = self._changes.feed(rows, self._reached, until=until, size=PAGE)
-                waiting = len(entries) < PAGE and self._changes.waiting(rows, beyond=until)
-            self._publish([Published(entry) for entry in entries], until if len(entries) < PAGE else None)
-            if len(entries) == PAGE:
-                continue
-            if not waiting:
+            with self._jobs.read(Call.internal("registry.feed", deadline_seconds=CALL_SECONDS)) as rows:
+                entries, waiting = self._changes.feed(rows, self._reached, size=PAGE)
+            self._publish([Published(entry) for entry in entries])
+            if waiting:
+                self._stopping.wait(pause)
+                pause = min(pause * 2, WAIT_SECONDS_MAX)
+            elif len(entries) < PAGE:
                 return
-            self._stopping.wait(pause)
-            pause = min(pause * 2, WAIT_SECONDS_MAX)
 
-    def _begin(self, at: Cursor) -> None:
-        with self._lock:
-            self._floor = self._reached = at
-
-    def _publish(self, changes: list[Published], until: Cursor | None) -> None:
-        """Hands changes to the watches, and keeps the latest. `until`: everything before it has been read."""
+    def _publish(self, changes: list[Published]) -> None:
+        """Hands changes to the watches, and keeps the latest."""
         for published in changes:
             with self._lock:
+                if published.cursor <= self._reached:
+                    continue  # the first watch after a pause began further on
                 self._reached = published.cursor
                 self._keep(published)
                 behind = [follower for follower in self._followers if not follower.has_room(0)]
@@ -221,9 +229,7 @@ class Feed:
                     follower.take(published)
             if behind:  # a reader slower than the changes reads the rest from the table, as fast as it can
                 self._lagging.extend(behind)
-                self._lag.set()
-        if until is not None:
-            self._reached = max(self._reached, until)
+                self._attention.set()
 
     def _keep(self, published: Published) -> None:
         self._recent.append(published)
@@ -233,41 +239,42 @@ class Feed:
             self._recent_bytes -= dropped.bytes
             self._floor = dropped.cursor
 
-    def _catch_up(self) -> None:
-        """Reads the backlogs of resuming watches, a page each in turn, until each can join."""
+    def _attend(self) -> None:
+        """Reads for watches that have just joined, and the backlogs of others, a page each in turn, until they can."""
         while not self._stopping.is_set():
-            self._lag.wait()
-            self._lag.clear()
+            self._attention.wait()
+            self._attention.clear()
+            self._look()
             while self._lagging and not self._stopping.is_set():
-                progress = False
-                for _ in range(len(self._lagging)):
-                    progress = self._advance(self._lagging.popleft()) or progress
-                if not progress:
+                progress = [self._advance(self._lagging.popleft()) for _ in range(len(self._lagging))]
+                if not any(progress):
                     self._stopping.wait(WAIT_SECONDS_MAX)
 
     def _advance(self, follower: Follower) -> bool:
         """Gives a lagging watch its next page; tells whether that led anywhere."""
         if not follower.active:
             return True
+        moved = False
         try:
             moved = follower.has_room(PAGE) and self._read_backlog(follower)
-        except Refusal:
-            moved = False
+        except Refusal as refusal:
+            log.warning("backlog waits", reason=refusal.reason)
         except Exception:
             log.exception("backlog failed")
-            moved = False
         if not (moved and self._join(follower)):
             self._lagging.append(follower)
+        elif not self._stopping.is_set():
+            self._look()
         return moved
 
     def _read_backlog(self, follower: Follower) -> bool:
         """One page of what the caller may see, read as the caller under row-level security."""
         call = dataclasses.replace(follower.call, deadline=time.monotonic() + CALL_SECONDS)
         with self._service.read(call) as rows:
-            until, _ = self._changes.horizon(rows)
-            entries = self._changes.feed(rows, follower.after, until=until, size=PAGE)
+            settled, _ = self._changes.horizon(rows)
+            entries, _ = self._changes.feed(rows, follower.after, size=PAGE)
         for entry in entries:
             follower.take(Published(entry))
         if len(entries) < PAGE:
-            follower.skip(until)
+            follower.skip(settled)  # whatever is left before it is not for this caller
         return True

@@ -52,7 +52,7 @@ class ChangeServicer:
         after = cursor_of(request.resume_token, newest=newest) if request.resume_token else settled
         follower = Follower(call, request.resources, after)
         follower.begin(self._watches.open(call, stream, position=follower))
-        self._feed.follow(follower)
+        self._feed.follow(follower, settled)
 
 
 def last_message(watch: Watch, cause: EndCause) -> pb.WatchChangesResponse:

@@ -1,7 +1,7 @@
 """The table `changes`: one method, one visible statement."""
 
 import hashlib
-from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from verbund.database.rows import Rows, Transaction
@@ -40,17 +40,14 @@ HORIZON = """
     SELECT pg_snapshot_xmin(now.snapshot)::text AS settled, pg_snapshot_xmax(now.snapshot)::text AS newest
     FROM pg_current_snapshot() AS now (snapshot)
 """
-# `transaction` is a number to sort by, and `xid` the same as the driver reads it.
+# `transaction` is a number to sort by, and `xid` the same as the driver reads it. A row is settled when no transaction
+# is running that began before its own: nothing can come between it and the rows before it any more.
 FEED = """
     SELECT transaction::text AS xid, position, resource, type, time, owner, organisation, changed_paths,
-        audience_before, audience_after, body
+        audience_before, audience_after, body, transaction < pg_snapshot_xmin(pg_current_snapshot()) AS settled
     FROM registry.changes
     WHERE (transaction, position) > (%(transaction)s::text::xid8, %(position)s)
-        AND transaction < %(horizon)s::text::xid8
     ORDER BY transaction, position LIMIT %(size)s
-"""
-WAITING = """
-    SELECT EXISTS (SELECT FROM registry.changes WHERE transaction >= %(horizon)s::text::xid8) AS waiting
 """
 
 
@@ -59,7 +56,7 @@ class ChangeStore:
 
     def record(self, tx: Transaction, change: Change) -> None:
         """Appends a change, wakes the feeds, and owes the evidence log a leaf, all with the transaction."""
-        tx.one(
+        tx.last(
             RECORD,
             resource=change.resource,
             kind=change.kind,
@@ -87,21 +84,11 @@ class ChangeStore:
         assert row is not None
         return Cursor(int(row["settled"]), 0), Cursor(int(row["newest"]), 0)
 
-    def feed(self, rows: Rows, after: Cursor, *, until: Cursor, size: int) -> Sequence[Entry]:
-        """The changes after a cursor, in the feed's order, of transactions before `until`."""
-        found = rows.all(
-            FEED,
-            transaction=str(after.transaction),
-            position=after.position,
-            horizon=str(until.transaction),
-            size=size,
-        )
-        return [entry_of(row) for row in found]
-
-    def waiting(self, rows: Rows, *, beyond: Cursor) -> bool:
-        """Whether changes wait for an older transaction to end before they may be read."""
-        row = rows.one(WAITING, horizon=str(beyond.transaction))
-        return bool(row and row["waiting"])
+    def feed(self, rows: Rows, after: Cursor, *, size: int) -> tuple[list[Entry], bool]:
+        """The settled changes after a cursor, in the feed's order; and whether more wait for a transaction to end."""
+        found = rows.all(FEED, transaction=str(after.transaction), position=after.position, size=size)
+        settled = [entry_of(row) for row in takewhile(lambda row: bool(row["settled"]), found)]
+        return settled, len(settled) < len(found)
 
 
 def entry_of(row: dict[str, Any]) -> Entry:

@@ -33,15 +33,20 @@ SEARCH = """
         %(score)s, %(name)s, %(size)s)
 """
 INSERT = """
-    INSERT INTO registry.projects (name, owner, revision, audience, body, status, visibility, strategy, measure,
-        start_date, end_date, parties, update_time, search_de, search_en, words)
-    VALUES (%(name)s, %(owner)s, %(revision)s, %(audience)s, %(body)s, %(status)s, %(visibility)s, %(strategy)s,
-        %(measure)s, %(start_date)s, %(end_date)s, %(parties)s, %(update_time)s,
-        setweight(to_tsvector('pg_catalog.german', %(title_de)s), 'A')
-            || to_tsvector('pg_catalog.german', %(description_de)s),
-        setweight(to_tsvector('pg_catalog.english', %(title_en)s), 'A')
-            || to_tsvector('pg_catalog.english', %(description_en)s),
-        lower(%(words)s))
+    WITH project AS (
+        INSERT INTO registry.projects (name, owner, revision, audience, body, status, visibility, strategy, measure,
+            start_date, end_date, parties, update_time, search_de, search_en, words)
+        VALUES (%(name)s, %(owner)s, %(revision)s, %(audience)s, %(body)s, %(status)s, %(visibility)s, %(strategy)s,
+            %(measure)s, %(start_date)s, %(end_date)s, %(parties)s, %(update_time)s,
+            setweight(to_tsvector('pg_catalog.german', %(title_de)s), 'A')
+                || to_tsvector('pg_catalog.german', %(description_de)s),
+            setweight(to_tsvector('pg_catalog.english', %(title_en)s), 'A')
+                || to_tsvector('pg_catalog.english', %(description_en)s),
+            lower(%(words)s))
+    )
+    INSERT INTO registry.project_identifiers (owner, scheme, id, project, audience)
+    SELECT %(owner)s, given.scheme, given.id, %(name)s, %(audience)s
+    FROM unnest(%(schemes)s::text[], %(ids)s::text[]) AS given (scheme, id)
 """
 UPDATE = """
     UPDATE registry.projects SET revision = %(revision)s, audience = %(audience)s, body = %(body)s, status = %(status)s,
@@ -103,7 +108,6 @@ class ProjectStore:
         """Records a project. Raises Exists for a name or identifier in use, Invalid where it names nothing."""
         with constraints_refused(project):
             tx.execute(INSERT, **columns_of(project))
-            self._insert_identifiers(tx, project)
 
     def save(self, tx: Transaction, before: Project, project: Project) -> None:
         """Stores a project's new form; raises as `insert`, and Stale where another change came between."""
@@ -112,24 +116,12 @@ class ProjectStore:
                 raise Stale(project.name)
             if before.audience != project.audience or before.content.identifiers != project.content.identifiers:
                 tx.execute(DELETE_IDENTIFIERS, name=project.name)
-                self._insert_identifiers(tx, project)
+                tx.execute(INSERT_IDENTIFIERS, **columns_of(project))
 
     def delete(self, tx: Transaction, project: Project) -> None:
         """Deletes a project and its identifiers."""
         if tx.execute(DELETE, name=project.name) != 1:
             raise Stale(project.name)
-
-    def _insert_identifiers(self, tx: Transaction, project: Project) -> None:
-        identifiers = project.content.identifiers
-        if identifiers:
-            tx.execute(
-                INSERT_IDENTIFIERS,
-                owner=project.owner,
-                name=project.name,
-                audience=project.audience.stored(),
-                schemes=[identifier.scheme for identifier in identifiers],
-                ids=[identifier.id for identifier in identifiers],
-            )
 
 
 @contextlib.contextmanager
@@ -168,6 +160,8 @@ def columns_of(project: Project) -> dict[str, Any]:
         "start_date": content.period.start_date or None,
         "end_date": content.period.end_date or None,
         "parties": members_of(content),
+        "schemes": [identifier.scheme for identifier in content.identifiers],
+        "ids": [identifier.id for identifier in content.identifiers],
         "update_time": content.update_time.ToDatetime(UTC),
         "title_de": title.de,
         "title_en": title.en,
