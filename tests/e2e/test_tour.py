@@ -1,84 +1,47 @@
 """The tour on a real mesh: `verbund up` in an empty home, then `verbund tour`, as a person types them."""
 
 import json
-import os
-import signal
 import stat
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from verbund.sdk.client import Client
 
-from tests.support.envoy import free_port
+from tests.support.home import ROOT, Up
 
-pytestmark = pytest.mark.e2e
-READY_SECONDS_MAX = 90
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
 STEPS = ["admit", "record", "token", "find", "change", "refuse", "trace"]
+CITYLAB = ROOT.parent / "shared" / "data" / "citylab_berlin_projects.json"
+Tour = Callable[..., dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Running:
-    """A mesh and the environment in which commands find it."""
+def verbund(running: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in the mesh's environment; it has two minutes."""
+    command = [sys.executable, "-m", "verbund", *arguments]
+    return subprocess.run(command, env=running.environment(), capture_output=True, text=True, timeout=120, check=False)
 
-    home: Path
-    environment: dict[str, str]
-    process: subprocess.Popen[bytes]
 
-    def verbund(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command; it has two minutes."""
-        command = [sys.executable, "-m", "verbund", *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=120, check=False)
+@pytest.fixture
+def tour(running: Up) -> Tour:
+    """The steps of a tour that succeeds, by name."""
 
-    def tour(self, *arguments: str) -> dict[str, Any]:
-        """The steps of a tour that succeeds."""
-        told = self.verbund("tour", "--json", *arguments)
-        assert told.returncode == 0, told.stdout + told.stderr
-        document = json.loads(told.stdout)
+    def told(*arguments: str) -> dict[str, Any]:
+        done = verbund(running, "tour", "--json", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        document = json.loads(done.stdout)
         assert document["ok"] is True
         return {step["step"]: step for step in document["steps"]}
 
-    def stop(self) -> None:
-        """Ends the mesh as Ctrl-C does."""
-        self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(60) in (0, 130)
+    return told
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[Running]:
-    with tempfile.TemporaryDirectory(prefix="tour-") as directory:
-        Path(directory).chmod(0o755)
-        home = Path(directory) / "home"
-        environment = os.environ | {"VERBUND_HOME": str(home), "VERBUND_GATEWAY_PORT": str(free_port())}
-        with (Path(directory) / "up.log").open("wb") as log:
-            process = subprocess.Popen([sys.executable, "-m", "verbund", "up"], env=environment, stdout=log, stderr=log)
-        running = Running(home, environment, process)
-        try:
-            wait_until_ready(running, Path(directory) / "up.log")
-            yield running
-        finally:
-            if process.poll() is None:
-                running.stop()
-
-
-def wait_until_ready(running: Running, log: Path) -> None:
-    """Returns when ready.json stands."""
-    end = time.monotonic() + READY_SECONDS_MAX
-    while not (running.home / "ready.json").exists():
-        assert running.process.poll() is None, log.read_text()
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.1)
-
-
-def test_an_empty_home_is_filled_and_shown(mesh: Running) -> None:
-    """Every step succeeds, says one line and its time, and gives ids and traces to machines."""
-    steps = mesh.tour()
+def test_every_step_says_what_happened_and_how_long_it_took(tour: Tour) -> None:
+    """In one line; ids and traces are there for machines."""
+    steps = tour()
     assert list(steps) == STEPS
     assert all(step["said"] and step["durationMs"] > 0 for step in steps.values())
     assert steps["find"]["project"] == "projects/charlottenburg-wilmersdorf.smart-space-hardenbergplatz"
@@ -88,10 +51,10 @@ def test_an_empty_home_is_filled_and_shown(mesh: Running) -> None:
     assert steps["trace"]["trace"] == steps["find"]["trace"]
 
 
-def test_it_can_be_repeated_on_the_same_home(mesh: Running) -> None:
+def test_it_can_be_repeated_on_the_same_home(running: Up, tour: Tour) -> None:
     """For people it prints a line a step, and the tree below the last."""
-    mesh.tour()
-    told = mesh.verbund("tour")
+    tour()
+    told = verbund(running, "tour")
     assert told.returncode == 0, told.stdout + told.stderr
     numbered = [line for line in told.stdout.splitlines() if not line.startswith(" ")]
     assert [line.split(".")[0] for line in numbered] == [str(number) for number in range(1, len(STEPS) + 1)]
@@ -99,36 +62,62 @@ def test_it_can_be_repeated_on_the_same_home(mesh: Running) -> None:
     assert "└─ registry  verbund.registry.v1.ProjectService/SearchProjects" in told.stdout
 
 
-def test_the_trace_leads_from_the_gateway_to_the_row(mesh: Running) -> None:
+def test_the_trace_leads_from_the_gateway_to_the_row(running: Up, tour: Tour) -> None:
     """One root at the gateway, the service below it, SQL below that; and `verbund trace` draws the same."""
-    steps = mesh.tour()
+    steps = tour()
     spans = {span["spanId"]: span for span in steps["trace"]["spans"]}
     roots = [span for span in spans.values() if not span["parentId"]]
     assert [root["service"] for root in roots] == ["gateway"]
     sql = next(span for span in spans.values() if span["attributes"].get("db.system.name") == "postgresql")
     service = spans[sql["parentId"]]
     assert (service["service"], spans[service["parentId"]]["spanId"]) == ("registry", roots[0]["spanId"])
-    drawn = mesh.verbund("trace", steps["trace"]["trace"], "--json")
+    drawn = verbund(running, "trace", steps["trace"]["trace"], "--json")
     assert {span["spanId"] for span in json.loads(drawn.stdout)["spans"]} >= set(spans)
 
 
-def test_its_systems_are_there_for_clients_afterwards(mesh: Running) -> None:
+def test_its_systems_are_there_for_clients_afterwards(running: Up, tour: Tour) -> None:
     """ready.json lists them, their keys are 0600, and each gets a token."""
-    admitted = mesh.tour()["admit"]["systems"]
-    ready = json.loads((mesh.home / "ready.json").read_text())
+    admitted = tour()["admit"]["systems"]
+    ready = json.loads((running.home / "ready.json").read_text())
     listed = {system["name"]: Path(system["key"]) for system in ready["systems"]}
     assert set(admitted) <= set(listed)
     assert {stat.S_IMODE(listed[name].stat().st_mode) for name in admitted} == {0o600}
     for name in admitted:
-        with Client.from_home(mesh.home, name) as client:
+        with Client.from_home(running.home, name) as client:
             assert client.http.get("/v1/projects").is_success
 
 
-def test_a_lost_key_is_replaced(mesh: Running) -> None:
+def test_a_real_list_is_imported_first_and_searched(tour: Tour) -> None:
+    """A second time nothing of it changes; the tour goes on as without it."""
+    if not CITYLAB.parent.exists():
+        pytest.skip(f"{CITYLAB.parent} does not exist")
+    tour("--data", str(CITYLAB))
+    steps = tour("--data", str(CITYLAB))
+    assert list(steps) == [*STEPS[:3], "import", "search", *STEPS[3:]]
+    assert {name: steps["import"][name] for name in ("created", "updated", "unchanged", "failed")} == {
+        "created": 0,
+        "updated": 0,
+        "unchanged": 36,
+        "failed": 0,
+    }
+    assert steps["search"]["matches"] >= 1
+
+
+def test_what_is_no_list_ends_the_tour_with_the_way_out(running: Up, tmp_path: Path) -> None:
+    """Exit code 1, and how to try it alone."""
+    wrong = tmp_path / "list.csv"
+    wrong.write_text("a,b\n1,2\n")
+    told = verbund(running, "tour", "--data", str(wrong))
+    assert told.returncode == 1
+    assert "FAILED: " in told.stdout
+    assert "verbund project import" in told.stdout
+
+
+def test_a_lost_key_is_replaced(running: Up, tour: Tour) -> None:
     """The next tour gives the system another one."""
-    mesh.tour()
-    (mesh.home / "keys" / "organisations.citylab-berlin.systems.portal.json").unlink()
-    mesh.tour()
+    tour()
+    (running.home / "keys" / "organisations.citylab-berlin.systems.portal.json").unlink()
+    tour()
 
 
 def test_without_a_mesh_it_ends_with_1_and_the_way_out(tmp_path: Path) -> None:
