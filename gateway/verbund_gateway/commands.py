@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 from verbund.embedded import home as homes
-from verbund.embedded.failure import Failure
+from verbund.failure import Failure
 
 from verbund_gateway import golden
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import click
 
-from verbund.embedded.failure import ExitCode, Failure
+from verbund.failure import ExitCode, Failure
 from verbund.settings import SettingError
 
 COMMANDS = {

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from verbund.embedded.failure import Failure
+from verbund.failure import Failure
 from verbund.settings import SettingError
 
 

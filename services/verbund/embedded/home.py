@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from verbund.embedded.failure import EnvironmentFailure
 from verbund.embedded.users import ServiceUser, caller, system_user, user_of
+from verbund.failure import EnvironmentFailure
 
 SHARED_ROOT = Path("/var/lib/verbund")
 MARKER = "lock"

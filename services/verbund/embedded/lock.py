@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from verbund.embedded import postgres
 from verbund.embedded.certificates import replace
-from verbund.embedded.failure import EnvironmentFailure
 from verbund.embedded.home import Home
+from verbund.failure import EnvironmentFailure
 
 LEFTOVER_SECONDS_MAX = 10.0
 

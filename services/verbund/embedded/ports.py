@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from verbund.embedded.failure import EnvironmentFailure
+from verbund.failure import EnvironmentFailure
 
 
 def check(host: str, port: int, setting: str) -> None:

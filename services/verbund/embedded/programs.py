@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from verbund.embedded.failure import EnvironmentFailure
 from verbund.embedded.home import SHARED_ROOT, make_shared_root
 from verbund.embedded.users import ServiceUser
+from verbund.failure import EnvironmentFailure
 
 
 @dataclass(frozen=True, slots=True)

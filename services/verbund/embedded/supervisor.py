@@ -15,11 +15,11 @@ from typing import Protocol
 
 from verbund.embedded import lock
 from verbund.embedded.children import LIBC, PR_SET_CHILD_SUBREAPER, Child, Closable, fork
-from verbund.embedded.failure import ExitCode, Failure
 from verbund.embedded.home import Home
 from verbund.embedded.logs import last_lines
 from verbund.embedded.part import Part
 from verbund.embedded.process import Process, State, describe
+from verbund.failure import ExitCode, Failure
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PROBE_PAUSE_SECONDS = 0.02

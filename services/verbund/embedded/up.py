@@ -12,13 +12,13 @@ from typing import Any
 from verbund.embedded import home as homes
 from verbund.embedded import lock, logs, ports, postgres, preload, programs
 from verbund.embedded.children import LIBC, PR_GET_PDEATHSIG, PR_SET_PDEATHSIG
-from verbund.embedded.failure import ExitCode, Failure
 from verbund.embedded.home import Home
 from verbund.embedded.part import Layer, Part
 from verbund.embedded.progress import Progress
 from verbund.embedded.settings import MIB, PORT_SETTING, PREFIX, Address, EmbeddedSettings, address, for_parts
 from verbund.embedded.supervisor import Supervisor
 from verbund.embedded.users import ServiceUser
+from verbund.failure import ExitCode, Failure
 from verbund.settings import load
 
 CERTIFICATE_SECONDS = 3600.0

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from verbund.embedded.failure import EnvironmentFailure
+from verbund.failure import EnvironmentFailure
 
 SYSTEM_USER = "verbund"
 

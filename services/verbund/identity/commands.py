@@ -11,8 +11,8 @@ import click
 from verbund import settings as loader
 from verbund.database.database import Database
 from verbund.embedded import home as homes
-from verbund.embedded.failure import Failure
 from verbund.embedded.settings import for_parts
+from verbund.failure import Failure
 from verbund.identity.bootstrap import OperatorExists
 from verbund.identity.bootstrap import bootstrap as make_operator
 from verbund.identity.clock import wall_clock

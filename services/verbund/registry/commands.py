@@ -17,7 +17,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from verbund.embedded import home as homes
-from verbund.embedded.failure import ExitCode, Failure
+from verbund.failure import ExitCode, Failure
 from verbund.registry.imports import mapping as mappings
 from verbund.registry.imports.importer import Report, import_file
 from verbund.registry.v1 import change_service_pb2 as changes

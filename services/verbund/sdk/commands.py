@@ -8,7 +8,7 @@ import click
 import httpx
 
 from verbund.embedded import home as homes
-from verbund.embedded.failure import Failure
+from verbund.failure import Failure
 from verbund.sdk.client import Client
 from verbund.sdk.refusals import NotReady, TokenRefused
 

@@ -2,8 +2,8 @@
 
 import os
 
-from verbund.embedded.failure import Failure
 from verbund.embedded.home import Home
+from verbund.failure import Failure
 from verbund.tour.steps import StepFailed, Told
 from verbund.traces import drawing
 from verbund.traces.commands import awaited

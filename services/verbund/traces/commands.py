@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from verbund.embedded import home as homes
-from verbund.embedded.failure import Failure
+from verbund.failure import Failure
 from verbund.traces import drawing
 from verbund.traces.reader import NoTraces, Reader
 from verbund.traces.tree import Tree, tree_of

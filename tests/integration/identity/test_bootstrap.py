@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from joserfc.jwk import ECKey
 from verbund.database.database import Database
-from verbund.embedded.failure import Failure
+from verbund.failure import Failure
 from verbund.identity.bootstrap import OperatorExists, bootstrap
 from verbund.identity.commands import identity
 from verbund.identity.keys.sealing import create_key_encryption_file

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from verbund.embedded.failure import Failure
+from verbund.failure import Failure
 from verbund.traces.commands import trace
 from verbund.traces.spans import Span
 from verbund.traces.store import Store

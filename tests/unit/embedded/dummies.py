@@ -13,9 +13,9 @@ from pathlib import Path
 
 from verbund.embedded import home as homes
 from verbund.embedded import lock
-from verbund.embedded.failure import Failure
 from verbund.embedded.part import Layer, Part
 from verbund.embedded.supervisor import Supervisor
+from verbund.failure import Failure
 
 Run = Callable[[int], object]
 

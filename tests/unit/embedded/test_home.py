@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from verbund.embedded import home as homes
 from verbund.embedded import lock, users
-from verbund.embedded.failure import EnvironmentFailure, ExitCode
+from verbund.failure import EnvironmentFailure, ExitCode
 
 from tests.support.home import place
 

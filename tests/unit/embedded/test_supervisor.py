@@ -204,7 +204,7 @@ def test_a_second_supervisor_of_a_home_is_refused(start: Start) -> None:
     first = start("restart")
     first.hear("all ready")
     second = start("restart")
-    second.hear("verbund.embedded.failure.EnvironmentFailure: Verbund already runs")
+    second.hear("verbund.failure.EnvironmentFailure: Verbund already runs")
     assert f"(process {first.process.pid})" in second.lines[-1]
 
 
