@@ -3,6 +3,7 @@
 `make bench ARGS="service watches"` measures some, and writes nothing.
 """
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -38,4 +39,5 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     raise SystemExit(main(sys.argv[1:]))

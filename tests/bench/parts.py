@@ -17,6 +17,7 @@ from verbund.registry.v1.project_service_pb2_grpc import ProjectServiceStub
 from verbund.registry.v1.types_pb2 import LocalizedText
 
 from tests.bench.servers import PROJECT
+from tests.support.home import end_with_test
 from tests.support.postgres import Cluster, cluster
 from tests.support.tokens import ISSUER, Issuer
 
@@ -121,6 +122,7 @@ def started(directory: Path, environment: dict[str, str], *command: str) -> Iter
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            preexec_fn=end_with_test,  # noqa: PLW1509 - it is one system call
         )
     try:
         yield process.pid

@@ -102,8 +102,12 @@ class Database:
         if remaining <= 0:
             raise Late
         try:
-            with self._pool.connection(timeout=min(remaining, WAIT_SECONDS_MAX)) as connection:
+            # Not the pool's context manager, which would commit or roll back: the doors did.
+            connection = self._pool.getconn(timeout=min(remaining, WAIT_SECONDS_MAX))
+            try:
                 yield connection
+            finally:
+                self._pool.putconn(connection)
         except (psycopg.Error, PoolTimeout) as error:
             if isinstance(error, psycopg.OperationalError) and connection_lost(error):
                 self._pool.check()  # PostgreSQL went away: the other idle connections are as dead as this one
