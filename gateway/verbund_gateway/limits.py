@@ -4,10 +4,11 @@ from verbund.policy.table import Rule
 from verbund.policy.v1 import policy_pb2 as pb
 
 from verbund_gateway import jwt
-from verbund_gateway.extension import METADATA, Config, extension, seconds
+from verbund_gateway.extension import METADATA, Config, extension, seconds, typed
 from verbund_gateway.settings import GatewaySettings
 
 FILTER = "envoy.filters.http.local_ratelimit"
+BUFFER = "envoy.filters.http.buffer"
 CLASS, CALLER, ADDRESS = "class", "caller", "masked_remote_address"
 
 
@@ -34,6 +35,20 @@ def limiter(settings: GatewaySettings) -> Config:
         always_consume_default_token_bucket=False,
         rate_limited_as_resource_exhausted=True,
     )
+
+
+def whole(settings: GatewaySettings) -> Config:
+    """The filter that sends a request on when all of it is here.
+
+    A service reads a request in one of its few threads: a client that sends the headers and then nothing would hold
+    it, and a handful of those the whole service.
+    """
+    return extension(BUFFER, "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=settings.body_bytes_max)
+
+
+def streamed() -> Config:
+    """A route whose requests have no end before the answer."""
+    return {BUFFER: typed("extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)}
 
 
 def descriptor(settings: GatewaySettings, rate: int, calls: int, caller: str) -> Config:

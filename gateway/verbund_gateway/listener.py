@@ -104,6 +104,7 @@ def filters(settings: GatewaySettings, services: Sequence[ServiceDescriptor]) ->
         # After the transcoder: one rule for a method, however it is called.
         rbac.default(),
         limits.limiter(settings),
+        limits.whole(settings),
         extension("envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
     ]
 
@@ -132,6 +133,7 @@ def edge(settings: GatewaySettings) -> Config:
         "max_request_headers_kb": settings.headers_kilobytes_max,
         "stream_idle_timeout": seconds(settings.stream_idle_seconds),
         "request_headers_timeout": seconds(10),
+        "request_timeout": seconds(settings.request_seconds_max),
         "delayed_close_timeout": seconds(1),
         "drain_timeout": seconds(5),
     }

@@ -67,12 +67,14 @@ def method_route(settings: GatewaySettings, area: str, method: MethodDescriptor,
     """The route of one method, which requests in JSON take too once they are transcoded."""
     target = {"cluster": name_of(area, "grpc"), "retry_policy": retries(rule)}
     target |= endless(settings) if method.server_streaming or method.client_streaming else bounded(settings)
-    return {
+    found = {
         "name": rule.name,
         "match": grpc_path(path),
         "route": target,
         **ruled(rule),
     }
+    found["typed_per_filter_config"] |= limits.streamed() if method.client_streaming else {}
+    return found
 
 
 def bounded(settings: GatewaySettings) -> Config:
@@ -95,7 +97,9 @@ def reflection(settings: GatewaySettings, areas: Areas) -> Config:
     """Reflection, which any worker answers for the whole mesh."""
     rule = REFLECTION_RULE
     target = {"cluster": name_of(next(iter(areas)), "grpc"), "retry_policy": retries(rule), **bounded(settings)}
-    return {"name": rule.name, "match": grpc_path(REFLECTION), "route": target, **ruled(rule)}
+    found = {"name": rule.name, "match": grpc_path(REFLECTION), "route": target, **ruled(rule)}
+    found["typed_per_filter_config"] |= limits.streamed()
+    return found
 
 
 def grpc_path(path: str) -> Config:
