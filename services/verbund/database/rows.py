@@ -8,6 +8,7 @@ from typing import Any, LiteralString, TypeVar
 
 from google.protobuf.message import Message
 from opentelemetry import trace
+from psycopg import Error
 
 from verbund.database.exchange import Link, Result, Statement, exchange
 from verbund.evidence.leaf import Leaf
@@ -168,6 +169,15 @@ def spanned(tracer: trace.Tracer, statement: str) -> Iterator[None]:
         "db.query.text": " ".join(statement.split()),
     }
     with tracer.start_as_current_span(
-        f"postgresql {operation}", kind=trace.SpanKind.CLIENT, attributes=attributes, record_exception=False
-    ):
-        yield
+        f"postgresql {operation}",
+        kind=trace.SpanKind.CLIENT,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield
+        except Error as error:  # its text may hold values: only its code goes into the span
+            span.set_attribute("error.type", error.sqlstate or type(error).__name__)
+            span.set_status(trace.StatusCode.ERROR)
+            raise
