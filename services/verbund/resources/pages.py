@@ -42,11 +42,17 @@ def decode(token: str, arguments: bytes, *kinds: type[str] | type[int]) -> list[
     try:
         parts = json.loads(base64.urlsafe_b64decode(token.encode() + b"=" * (-len(token) % 4)))
         fits = isinstance(parts, list) and len(parts) == len(kinds) + 1 and base64.b64decode(parts[0]) == arguments
+        "".join(part for part in parts[1:] if isinstance(part, str)).encode()  # half a surrogate pair is no text
     except (ValueError, binascii.Error, TypeError, RecursionError):
         fits = False
-    if not fits or any(type(part) is not kind for part, kind in zip(parts[1:], kinds, strict=True)):
+    if not fits or not all(stored(part, kind) for part, kind in zip(parts[1:], kinds, strict=True)):
         raise Invalid(
             Violation("page_token", "is not a token of a page of this list with these arguments"),
             reason="CURSOR_INVALID",
         )
     return list(parts[1:])
+
+
+def stored(part: object, kind: type[str] | type[int]) -> bool:
+    """Whether a part of a position is of its kind, and a value that PostgreSQL can hold."""
+    return type(part) is kind and not (isinstance(part, str) and "\0" in part)
