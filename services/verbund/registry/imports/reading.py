@@ -96,7 +96,10 @@ def csv_rows(text: Pushback) -> Iterator[Row]:
     first = next(lines, "")
     delimiter = max(DELIMITERS, key=first.count)
     reader = csv.reader(chained(first, lines), delimiter=delimiter, strict=True)
-    header = next(reader, [])
+    try:
+        header = next(reader, [])
+    except csv.Error as error:
+        raise Unreadable(1, f"is no CSV: {error}") from None
     if len(set(header)) < len(header):
         raise Unreadable(1, f"the header names a column twice: {delimiter.join(header)}")
     while True:
