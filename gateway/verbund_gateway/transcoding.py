@@ -5,9 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from google.rpc import error_details_pb2, status_pb2
-from verbund.errors.v1 import reason_pb2
 from verbund.policy import catalogue
 
 from verbund_gateway.extension import Config, extension, typed
@@ -59,10 +56,5 @@ def path_regex(template: str) -> str:
 
 
 def descriptor_set(areas: Mapping[str, Sequence[ServiceDescriptor]]) -> bytes:
-    """The protos of the areas, imports first, and of the details in refusals, which without them have an empty body."""
-    found = FileDescriptorSet()
-    seen: set[str] = set()
-    services = (service.file for offered in areas.values() for service in offered)
-    for file in (*services, status_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR, reason_pb2.DESCRIPTOR):
-        catalogue.add(found, file, seen)
-    return found.SerializeToString(deterministic=True)
+    """The protos of the areas, and of the details in refusals, which without them have an empty body."""
+    return catalogue.descriptor_set(areas).SerializeToString(deterministic=True)

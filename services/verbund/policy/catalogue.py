@@ -1,5 +1,7 @@
 """What the mesh serves: the services of each area with their rules, and the HTTP routes."""
 
+from collections.abc import Iterable, Mapping
+
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import error_details_pb2, status_pb2
@@ -28,16 +30,12 @@ def rules(*areas: str) -> RuleTable:
     return rules_of(service for area in areas or AREAS for service in AREAS[area])
 
 
-def descriptor_set() -> FileDescriptorSet:
-    """Every proto that the mesh speaks, imports first: the services', and those of the details in refusals."""
+def descriptor_set(areas: Mapping[str, Iterable[ServiceDescriptor]] = AREAS) -> FileDescriptorSet:
+    """Every proto that the areas speak, imports first: the services', and those of the details in refusals."""
     found = FileDescriptorSet()
     seen: set[str] = set()
-    for file in (
-        *(file for files in FILES.values() for file in files),
-        status_pb2.DESCRIPTOR,
-        error_details_pb2.DESCRIPTOR,
-        reason_pb2.DESCRIPTOR,
-    ):
+    services = (service.file for offered in areas.values() for service in offered)
+    for file in (*services, status_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR, reason_pb2.DESCRIPTOR):
         add(found, file, seen)
     return found
 
