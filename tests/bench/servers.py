@@ -1,5 +1,6 @@
 """The processes that are measured, each by itself: `python -m tests.bench.servers reference|registry|traces …`."""
 
+import dataclasses
 import os
 import signal
 import sys
@@ -9,16 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from psycopg_pool import ConnectionPool
 from verbund.serving import worker
+from verbund.serving.settings import ServingSettings
 from verbund.traces import main as traces
 
 PROJECT = "projects/citylab.bench"
 SERVICE, METHOD = "verbund.registry.v1.ProjectService", "GetProject"
 CALLERS = 16
+THREADS = next(field.default for field in dataclasses.fields(ServingSettings) if field.name == "threads")
 
 
 def reference(socket: str, dsn: str) -> None:
     """What every figure is compared with: a bare synchronous gRPC server that makes one round trip with psycopg."""
-    pool = ConnectionPool(dsn, min_size=CALLERS, max_size=CALLERS, kwargs={"autocommit": True}, open=True)
+    pool = ConnectionPool(dsn, min_size=THREADS, max_size=THREADS, kwargs={"autocommit": True}, open=True)
     pool.wait()
 
     def echo(request: bytes, _context: grpc.ServicerContext) -> bytes:
@@ -28,7 +31,7 @@ def reference(socket: str, dsn: str) -> None:
         assert row is not None
         return bytes(row[0])
 
-    server = grpc.server(ThreadPoolExecutor(CALLERS))
+    server = grpc.server(ThreadPoolExecutor(THREADS))
     handlers = {METHOD: grpc.unary_unary_rpc_method_handler(echo)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     server.add_insecure_port(f"unix:{socket}")

@@ -1,5 +1,7 @@
 """Which permissions each role holds. Gateway and services use this one table; tokens carry roles only."""
 
+import functools
+
 READ = frozenset(
     {"registry.strategies.read", "registry.projects.read", "registry.changes.read", "identity.organisations.read"}
 )
@@ -29,6 +31,7 @@ PERMISSIONS_OF: dict[str, frozenset[str]] = {
 }
 
 
+@functools.lru_cache(maxsize=1024)  # every call asks; the combinations of roles are few
 def permissions_of(roles: frozenset[str]) -> frozenset[str]:
     """Everything that any of the roles may do; an unknown role may nothing."""
     return frozenset().union(*(PERMISSIONS_OF.get(role, frozenset()) for role in roles))
