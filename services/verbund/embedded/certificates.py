@@ -4,7 +4,7 @@ import ipaddress
 import os
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -164,8 +164,3 @@ def replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     Path(name).replace(path)
-
-
-def utc_now() -> datetime:
-    """The clock that `ensure` is given outside tests."""
-    return datetime.now(UTC)

@@ -97,6 +97,11 @@ def choose(environment: Mapping[str, str], data_dir: Path | None) -> Path:
     return Path(os.path.abspath((stated or default).expanduser()))  # noqa: PTH100 - resolve() would follow the link
 
 
+def present(named: Path | None) -> Home:
+    """The home that a command's option or VERBUND_HOME names, as it stands; raises EnvironmentFailure."""
+    return find(choose(os.environ, named))
+
+
 def find(named: Path) -> Home:
     """The home at `named` as it stands, for commands that talk to a running mesh; nothing is made."""
     try:

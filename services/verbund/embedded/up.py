@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from verbund.clock import wall_clock
 from verbund.embedded import home as homes
 from verbund.embedded import lock, logs, ports, postgres, preload, programs
 from verbund.embedded.children import LIBC, PR_GET_PDEATHSIG, PR_SET_PDEATHSIG
@@ -139,7 +140,7 @@ class Mesh:
         if time.monotonic() < self._certificates_due:
             return
         certificates = importlib.import_module("verbund.embedded.certificates")
-        certificates.ensure(self._home.tls, [self._gateway.name], certificates.utc_now())
+        certificates.ensure(self._home.tls, [self._gateway.name], wall_clock())
         self._certificates_due = time.monotonic() + CERTIFICATE_SECONDS
 
 

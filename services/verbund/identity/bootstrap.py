@@ -1,15 +1,16 @@
 """The mesh's first operator. Everybody after is admitted by an operator through the API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from verbund.clock import Clock, wall_clock
 from verbund.database.database import Database
-from verbund.identity.clock import Clock, wall_clock
+from verbund.identity.leaves import answered
 from verbund.identity.organisations import servicer as organisation_servicer
 from verbund.identity.organisations.domain import Organisation
 from verbund.identity.organisations.store import OrganisationStore
 from verbund.identity.systems import jwk
 from verbund.identity.systems import servicer as system_servicer
-from verbund.identity.systems.domain import OPERATOR, Key, System
+from verbund.identity.systems.domain import OPERATOR, System
 from verbund.identity.systems.store import SystemStore
 from verbund.resources.names import OrganisationName, SystemName
 from verbund.serving.call import Call
@@ -43,25 +44,17 @@ def bootstrap(
             refuse_others(operators, name, key.kid)
             return name
         now = clock()
-        if not stands(lambda: organisations.get(tx, owner)):
-            new = Organisation(name=owner, title=title, create_time=now, update_time=now)
+        if not stands(lambda: organisations.find(tx, owner)):
+            new = Organisation.admitted(owner, title, at=now)
             organisations.insert(tx, new)
-            organisation_servicer.answered(tx, call, "created", new)
-        operator = System(
-            name=name,
-            organisation=owner,
-            title=f"{title}: operator",
-            roles=ROLES,
-            keys=(Key(key, now),),
-            create_time=now,
-            update_time=now,
-        )
+            answered(tx, call, "created", organisation_servicer.to_proto(new), organisation=owner)
+        operator = System.registered(name, f"{title}: operator", organisation=owner, roles=ROLES, jwk=key, at=now)
         systems.insert(tx, operator)
-        system_servicer.answered(tx, call, "created", operator)
+        answered(tx, call, "created", system_servicer.to_proto(operator), organisation=owner)
     return name
 
 
-def refuse_others(operators: list[System], name: SystemName, kid: str) -> None:
+def refuse_others(operators: Sequence[System], name: SystemName, kid: str) -> None:
     """Raises OperatorExists unless the named system is an operator with that key."""
     for operator in operators:
         if operator.name == name and any(key.jwk.kid == kid for key in operator.keys):

@@ -9,23 +9,19 @@ from pathlib import Path
 import click
 
 from verbund import settings as loader
+from verbund.clock import wall_clock
 from verbund.database.database import Database
 from verbund.embedded import home as homes
 from verbund.embedded.settings import for_parts
 from verbund.failure import Failure
 from verbund.identity.bootstrap import OperatorExists
 from verbund.identity.bootstrap import bootstrap as make_operator
-from verbund.identity.clock import wall_clock
 from verbund.identity.keys.rotation import Rotation
 from verbund.identity.keys.sealing import Seal, SealError
 from verbund.identity.keys.store import KeyStore
 from verbund.identity.settings import IdentitySettings
+from verbund.options import home_option, json_option
 from verbund.serving.refusals import Invalid, Refusal
-
-home_option = click.option(
-    "--home", "named", type=click.Path(path_type=Path), help="The mesh's home directory; else VERBUND_HOME."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("identity")
@@ -84,7 +80,7 @@ def environment_of(named: Path | None) -> Mapping[str, str]:
     """The settings of a service: those of the environment, or those of the embedded mesh in its home."""
     if named is None and os.environ.get("VERBUND_DATABASE_DSN"):
         return os.environ
-    return for_parts(homes.find(homes.choose(os.environ, named)), os.environ)
+    return for_parts(homes.present(named), os.environ)
 
 
 @contextmanager

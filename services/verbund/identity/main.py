@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 
 from verbund import settings as loader
+from verbund.clock import wall_clock
 from verbund.database.database import Database
 from verbund.database.settings import DatabaseSettings
 from verbund.database.sweeping import Sweep
 from verbund.identity import http
-from verbund.identity.clock import wall_clock
 from verbund.identity.keys.publication import JWKS, Publisher
 from verbund.identity.keys.rotation import Rotation
 from verbund.identity.keys.sealing import Seal

@@ -28,7 +28,7 @@ class IdentitySettings:
     publish_every_seconds: float = 0.5
     # How many tokens a system may get from one worker; a token is to be kept until it expires.
     tokens_per_minute_max: int = 600
-    # Connections of one worker for calls; jobs have two more.
+    # Connections of one worker for calls; jobs have four more.
     pool_size: int = 16
 
     def __post_init__(self) -> None:

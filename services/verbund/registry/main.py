@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from verbund import settings as loader
+from verbund.clock import wall_clock
 from verbund.database.database import Database
 from verbund.database.settings import DatabaseSettings
 from verbund.database.sweeping import Sweep
@@ -11,7 +12,6 @@ from verbund.registry.changes.servicer import ChangeServicer, last_message
 from verbund.registry.changes.store import ChangeStore
 from verbund.registry.projects.servicer import ProjectServicer
 from verbund.registry.projects.store import ProjectStore
-from verbund.registry.records import now
 from verbund.registry.settings import RegistrySettings
 from verbund.registry.strategies.servicer import StrategyServicer
 from verbund.registry.strategies.store import MeasureStore, StrategyStore
@@ -57,8 +57,8 @@ def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) 
     return Area(
         name="registry",
         servicers=(
-            StrategyServicer(service, StrategyStore(), MeasureStore(), changes, now),
-            ProjectServicer(service, ProjectStore(), changes, now),
+            StrategyServicer(service, StrategyStore(), MeasureStore(), changes, wall_clock),
+            ProjectServicer(service, ProjectStore(), changes, wall_clock),
             ChangeServicer(service, changes, feed, watches),
         ),
         jobs=(Job("registry.sweep", settings.sweep_seconds, Sweep(jobs, "registry.sweep", EXPIRED).run),),

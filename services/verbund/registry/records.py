@@ -3,7 +3,7 @@
 import calendar
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -161,8 +161,3 @@ def span_of(text: str) -> tuple[date, date] | None:
 def dates_of_sources(sources: Collection[types_pb2.Source], prefix: str) -> Iterator[tuple[str, str]]:
     """The dates of sources, with their paths."""
     return ((f"{prefix}.sources[{number}].as_of", source.as_of) for number, source in enumerate(sources))
-
-
-def now() -> datetime:
-    """The clock of a running service; tests give their own."""
-    return datetime.now(UTC)

@@ -1,1 +1,1 @@
-"""The mechanics of resources as the AIPs have them: names, etags, page tokens, field masks, filters."""
+"""The mechanics of resources as the AIPs have them: names, times, etags, page tokens, field masks, filters."""

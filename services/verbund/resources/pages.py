@@ -4,12 +4,52 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeVar
 
 from google.protobuf.message import Message
 
 from verbund.serving.refusals import Invalid, Violation
 
-POSITION_PARTS_MAX = 8
+Entry = TypeVar("Entry")
+
+
+class Named(Protocol):
+    """What a list by name holds."""
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The page that a list by name is asked for: so many entries after a name."""
+
+    arguments: bytes
+    after: str
+    size: int
+
+    @classmethod
+    def asked(cls, request: Any, organisation: str) -> Self:
+        """By a List request of an organisation; raises Invalid where its token is not one of this list."""
+        arguments = arguments_of(request, organisation)
+        position = decode(request.page_token, arguments, str) or [""]
+        return cls(arguments, str(position[0]), size(request.page_size))
+
+    @property
+    def limit(self) -> int:
+        """How many entries to read: one more than are shown tells whether another page follows."""
+        return self.size + 1
+
+    def shown(self, found: Sequence[Entry]) -> Sequence[Entry]:
+        """The entries that were read, without the one more."""
+        return found[: self.size]
+
+    def next_token(self, found: Sequence[Named]) -> str:
+        """The token of the page after this one; empty where none follows."""
+        return encode(self.arguments, found[self.size - 1].name) if len(found) > self.size else ""
 
 
 def size(requested: int, *, default: int = 50, maximum: int = 1000) -> int:

@@ -215,7 +215,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from verbund.database.database import Database
-from verbund.identity.clock import wall_clock
+from verbund.clock import wall_clock
 from verbund.identity.keys.publication import Publisher
 from verbund.identity.keys.store import KeyStore
 

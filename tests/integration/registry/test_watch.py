@@ -14,13 +14,13 @@ from typing import Any
 
 import grpc
 import pytest
+from verbund.clock import wall_clock
 from verbund.database.database import Database
 from verbund.registry.changes.domain import Change, Cursor
 from verbund.registry.changes.messages import token_of
 from verbund.registry.changes.store import ChangeStore
 from verbund.registry.projects.domain import Project
 from verbund.registry.projects.store import ProjectStore
-from verbund.registry.records import now
 from verbund.registry.v1 import change_service_pb2 as pb
 from verbund.registry.v1 import project_service_pb2 as projects
 from verbund.registry.v1.types_pb2 import LocalizedText
@@ -122,7 +122,7 @@ class Writer:
     def create(self, tx: Any, last: str) -> None:
         """Records a project."""
         request = projects.CreateProjectRequest(project_id=last, project=projects.Project(title=LocalizedText(de=last)))
-        project = Project.created(request, owner=CITYLAB, at=now())
+        project = Project.created(request, owner=CITYLAB, at=wall_clock())
         self.projects.insert(tx, project)
         self.changes.record(tx, Change.created(project, self.call()))
 
@@ -130,7 +130,7 @@ class Writer:
         """Changes a project's title."""
         before = self.projects.lock(tx, ProjectName(f"projects/citylab.{last}"), CITYLAB)
         given = projects.Project(title=LocalizedText(de=title))
-        after = before.updated(given, projects.UpdateProjectRequest().update_mask, call=self.call(), at=now())
+        after = before.updated(given, projects.UpdateProjectRequest().update_mask, call=self.call(), at=wall_clock())
         self.projects.save(tx, before, after)
         self.changes.record(tx, Change.updated(before, after, self.call()))
 

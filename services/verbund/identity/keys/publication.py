@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from verbund.clock import Clock
 from verbund.database.database import Database
-from verbund.identity.clock import Clock
 from verbund.identity.keys.domain import MARGIN, KeyState
 from verbund.identity.keys.store import KeyStore
 from verbund.serving.call import Call

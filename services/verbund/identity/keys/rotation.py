@@ -5,9 +5,9 @@ from datetime import datetime
 
 from joserfc.jwk import ECKey
 
+from verbund.clock import Clock
 from verbund.database.database import Database
 from verbund.database.rows import Transaction
-from verbund.identity.clock import Clock
 from verbund.identity.keys.domain import Due, KeyState, Schedule, due
 from verbund.identity.keys.sealing import Seal
 from verbund.identity.keys.store import KeyStore

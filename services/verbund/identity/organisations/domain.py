@@ -30,6 +30,11 @@ class Organisation:
     suspend_time: datetime | None = None
     resume_time: datetime | None = None
 
+    @classmethod
+    def admitted(cls, name: OrganisationName, title: str, *, at: datetime) -> "Organisation":
+        """A new member."""
+        return cls(name=name, title=title, create_time=at, update_time=at)
+
     @property
     def etag(self) -> str:
         """The etag of this revision."""

@@ -1,18 +1,17 @@
 """OrganisationService: protos in, domain, protos out."""
-# ruff: noqa: N802 - methods are named as the proto names them
 
-import hashlib
-from datetime import datetime
-
+from verbund.clock import Clock
 from verbund.database.database import Database
 from verbund.database.rows import Transaction
-from verbund.identity.clock import Clock, timestamp
 from verbund.identity.keys.publication import Publisher
+from verbund.identity.leaves import answered
 from verbund.identity.organisations.domain import Organisation, State
 from verbund.identity.organisations.store import OrganisationStore
 from verbund.identity.v1 import organisation_service_pb2 as pb
-from verbund.resources import masks, pages
+from verbund.resources import masks
 from verbund.resources.names import OrganisationName
+from verbund.resources.pages import Page
+from verbund.resources.times import timestamp
 from verbund.serving.call import Call
 
 CHANGEABLE = ("title",)
@@ -36,32 +35,29 @@ class OrganisationServicer:
         """Admits an organisation."""
         name = OrganisationName(f"organisations/{request.organisation_id}")
         with self._database.transaction(call) as tx:
-            new = admitted(name, request.organisation.title, at=self._clock())
+            new = Organisation.admitted(name, request.organisation.title, at=self._clock())
             self._organisations.insert(tx, new)
-            return answered(tx, call, "created", new)
+            return answered(tx, call, "created", to_proto(new), organisation=new.name)
 
     def GetOrganisation(self, request: pb.GetOrganisationRequest, call: Call) -> pb.Organisation:
         """Reads one organisation."""
         with self._database.read(call) as rows:
-            return to_proto(self._organisations.get(rows, OrganisationName(request.name)))
+            return to_proto(self._organisations.find(rows, OrganisationName(request.name)))
 
     def ListOrganisations(self, request: pb.ListOrganisationsRequest, call: Call) -> pb.ListOrganisationsResponse:
         """Lists the active organisations."""
-        arguments = pages.arguments_of(request, call.organisation)
-        after = pages.decode(request.page_token, arguments, str)
-        limit = pages.size(request.page_size)
+        page = Page.asked(request, call.organisation)
         with self._database.read(call) as rows:
-            found = self._organisations.page(rows, after=str(after[0]) if after else "", limit=limit + 1)
-        more = pages.encode(arguments, found[limit - 1].name) if len(found) > limit else ""
-        shown = [to_proto(organisation) for organisation in found[:limit]]
-        return pb.ListOrganisationsResponse(organisations=shown, next_page_token=more)
+            found = self._organisations.list(rows, after=page.after, size=page.limit)
+        shown = [to_proto(organisation) for organisation in page.shown(found)]
+        return pb.ListOrganisationsResponse(organisations=shown, next_page_token=page.next_token(found))
 
     def UpdateOrganisation(self, request: pb.UpdateOrganisationRequest, call: Call) -> pb.Organisation:
         """Changes the title."""
         name = OrganisationName(request.organisation.name)
         chosen = masks.paths(request.update_mask, request.organisation, CHANGEABLE)
         with self._database.transaction(call) as tx:
-            self._organisations.get(tx, name).refuse_stranger(call)
+            self._organisations.find(tx, name).refuse_stranger(call)
             present = self._organisations.lock(tx, name)
             present.check(request.organisation.etag)
             changed = present.retitled(request.organisation.title, at=self._clock()) if chosen else present
@@ -92,21 +88,7 @@ class OrganisationServicer:
         if changed is present:
             return tx.answer(to_proto(present))
         self._organisations.save(tx, changed)
-        return answered(tx, call, verb, changed)
-
-
-def admitted(name: OrganisationName, title: str, *, at: datetime) -> Organisation:
-    """A new organisation."""
-    return Organisation(name=name, title=title, create_time=at, update_time=at)
-
-
-def answered(tx: Transaction, call: Call, verb: str, changed: Organisation) -> pb.Organisation:
-    """The answer to a change, which owes the evidence log a leaf."""
-    answer = to_proto(changed)
-    digest = hashlib.sha256(answer.SerializeToString(deterministic=True)).digest()
-    parties = dict.fromkeys(party for party in (call.organisation, changed.name) if party)
-    tx.intend(f"identity.organisation.{verb}", changed.name, digest, [*parties])
-    return tx.answer(answer)
+        return answered(tx, call, verb, to_proto(changed), organisation=changed.name)
 
 
 def to_proto(organisation: Organisation) -> pb.Organisation:

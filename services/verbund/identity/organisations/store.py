@@ -1,5 +1,6 @@
 """Organisations in PostgreSQL. Row-level security decides who finds which row."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg.errors
@@ -11,7 +12,7 @@ from verbund.serving.refusals import Absent, Exists
 
 NAME_TAKEN = "organisations_pkey"
 
-GET = """
+FIND = """
     SELECT name, title, state, revision, suspend_time, resume_time, create_time, update_time
     FROM identity.organisations WHERE name = %(name)s
 """
@@ -19,9 +20,9 @@ LOCK = """
     SELECT name, title, state, revision, suspend_time, resume_time, create_time, update_time
     FROM identity.organisations WHERE name = %(name)s FOR UPDATE
 """
-PAGE = """
+LIST = """
     SELECT name, title, state, revision, suspend_time, resume_time, create_time, update_time
-    FROM identity.organisations WHERE state = 'active' AND name > %(after)s ORDER BY name LIMIT %(limit)s
+    FROM identity.organisations WHERE state = 'active' AND name > %(after)s ORDER BY name LIMIT %(size)s
 """
 INSERT = """
     INSERT INTO identity.organisations (name, title, state, revision, create_time, update_time)
@@ -38,17 +39,17 @@ SAVE = """
 class OrganisationStore:
     """Reads and writes organisations; one method, one statement."""
 
-    def get(self, rows: Rows, name: OrganisationName) -> Organisation:
+    def find(self, rows: Rows, name: OrganisationName) -> Organisation:
         """The organisation of that name; raises Absent, also where the caller may not see it."""
-        return found(rows.one(GET, name=name), name)
+        return found(rows.one(FIND, name=name), name)
 
     def lock(self, tx: Transaction, name: OrganisationName) -> Organisation:
         """The organisation, kept from others' changes until the transaction ends; raises Absent."""
         return found(tx.one(LOCK, name=name), name)
 
-    def page(self, rows: Rows, *, after: str, limit: int) -> list[Organisation]:
+    def list(self, rows: Rows, *, after: str, size: int) -> Sequence[Organisation]:
         """The active organisations whose names follow `after`, by name."""
-        return [organisation_of(row) for row in rows.all(PAGE, after=after, limit=limit)]
+        return [organisation_of(row) for row in rows.all(LIST, after=after, size=size)]
 
     def insert(self, tx: Transaction, new: Organisation) -> None:
         """A new organisation; raises Exists where the name is taken."""

@@ -40,6 +40,28 @@ class System:
     suspend_time: datetime | None = None
     resume_time: datetime | None = None
 
+    @classmethod
+    def registered(
+        cls,
+        name: SystemName,
+        title: str,
+        *,
+        organisation: OrganisationName,
+        roles: Sequence[str],
+        jwk: Jwk,
+        at: datetime,
+    ) -> "System":
+        """A new system with its first key."""
+        return cls(
+            name=name,
+            organisation=organisation,
+            title=title,
+            roles=tuple(roles),
+            keys=(Key(jwk, at),),
+            create_time=at,
+            update_time=at,
+        )
+
     @property
     def etag(self) -> str:
         """The etag of this revision."""

@@ -1,21 +1,20 @@
 """SystemService: protos in, domain, protos out."""
-# ruff: noqa: N802 - methods are named as the proto names them
 
-import hashlib
 from collections.abc import Callable
 
+from verbund.clock import Clock
 from verbund.database.database import Database
-from verbund.database.rows import Transaction
-from verbund.identity.clock import Clock, timestamp
 from verbund.identity.keys.publication import Publisher
+from verbund.identity.leaves import answered
 from verbund.identity.organisations.domain import State
 from verbund.identity.organisations.store import OrganisationStore
 from verbund.identity.systems import jwk
-from verbund.identity.systems.domain import Key, System, refuse_giving
+from verbund.identity.systems.domain import System, refuse_giving
 from verbund.identity.systems.store import SystemStore
 from verbund.identity.v1 import system_service_pb2 as pb
-from verbund.resources import pages
 from verbund.resources.names import OrganisationName, SystemName
+from verbund.resources.pages import Page
+from verbund.resources.times import timestamp
 from verbund.serving.call import Call
 
 STATES = {State.ACTIVE: pb.SYSTEM_STATE_ACTIVE, State.SUSPENDED: pb.SYSTEM_STATE_SUSPENDED}
@@ -47,37 +46,33 @@ class SystemServicer:
         refuse_giving(request.system.roles, call)
         key = jwk.parse(request.jwk)
         with self._database.transaction(call) as tx:
-            self._organisations.get(tx, parent).refuse_stranger(call)
-            now = self._clock()
-            new = System(
-                name=SystemName(f"{parent}/systems/{request.system_id}"),
+            self._organisations.find(tx, parent).refuse_stranger(call)
+            new = System.registered(
+                SystemName(f"{parent}/systems/{request.system_id}"),
+                request.system.title,
                 organisation=parent,
-                title=request.system.title,
-                roles=tuple(request.system.roles),
-                keys=(Key(key, now),),
-                create_time=now,
-                update_time=now,
+                roles=request.system.roles,
+                jwk=key,
+                at=self._clock(),
             )
             self._systems.insert(tx, new)
-            return answered(tx, call, "created", new)
+            return answered(tx, call, "created", to_proto(new), organisation=parent)
 
     def GetSystem(self, request: pb.GetSystemRequest, call: Call) -> pb.System:
         """Reads one system."""
         with self._database.read(call) as rows:
-            return to_proto(self._systems.get(rows, SystemName(request.name)))
+            return to_proto(self._systems.find(rows, SystemName(request.name)))
 
     def ListSystems(self, request: pb.ListSystemsRequest, call: Call) -> pb.ListSystemsResponse:
         """Lists an organisation's systems: those of another organisation look as if it had none."""
         parent = OrganisationName(request.parent)
-        arguments = pages.arguments_of(request, call.organisation)
-        after = pages.decode(request.page_token, arguments, str)
-        limit = pages.size(request.page_size)
+        page = Page.asked(request, call.organisation)
         with self._database.read(call) as rows:
-            found = self._systems.page(rows, parent, after=str(after[0]) if after else "", limit=limit + 1)
+            found = self._systems.list(rows, parent, after=page.after, size=page.limit)
             if not found:
-                self._organisations.get(rows, parent)
-        more = pages.encode(arguments, found[limit - 1].name) if len(found) > limit else ""
-        return pb.ListSystemsResponse(systems=[to_proto(system) for system in found[:limit]], next_page_token=more)
+                self._organisations.find(rows, parent)
+        shown = [to_proto(system) for system in page.shown(found)]
+        return pb.ListSystemsResponse(systems=shown, next_page_token=page.next_token(found))
 
     def AddSystemKey(self, request: pb.AddSystemKeyRequest, call: Call) -> pb.System:
         """Adds a public key."""
@@ -118,16 +113,7 @@ class SystemServicer:
             if changed is present:
                 return tx.answer(to_proto(present))
             self._systems.save(tx, changed)
-            return answered(tx, call, verb, changed)
-
-
-def answered(tx: Transaction, call: Call, verb: str, changed: System) -> pb.System:
-    """The answer to a change, which owes the evidence log a leaf."""
-    answer = to_proto(changed)
-    digest = hashlib.sha256(answer.SerializeToString(deterministic=True)).digest()
-    parties = dict.fromkeys(party for party in (call.organisation, changed.organisation) if party)
-    tx.intend(f"identity.system.{verb}", changed.name, digest, [*parties])
-    return tx.answer(answer)
+            return answered(tx, call, verb, to_proto(changed), organisation=changed.organisation)
 
 
 def to_proto(system: System) -> pb.System:

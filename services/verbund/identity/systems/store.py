@@ -1,5 +1,6 @@
 """Systems in PostgreSQL. Row-level security hides those of other organisations, in reads and in writes."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from verbund.serving.refusals import Absent, Exists
 
 NAME_TAKEN = "systems_pkey"
 
-GET = """
+FIND = """
     SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time
     FROM identity.systems WHERE name = %(name)s
 """
@@ -23,9 +24,9 @@ LOCK = """
     SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time
     FROM identity.systems WHERE name = %(name)s FOR UPDATE
 """
-PAGE = """
+LIST = """
     SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time
-    FROM identity.systems WHERE organisation = %(organisation)s AND name > %(after)s ORDER BY name LIMIT %(limit)s
+    FROM identity.systems WHERE organisation = %(organisation)s AND name > %(after)s ORDER BY name LIMIT %(size)s
 """
 INSERT = """
     INSERT INTO identity.systems (name, organisation, title, roles, keys, state, revision, create_time, update_time)
@@ -48,17 +49,17 @@ LOCK_OPERATORS = "SELECT pg_advisory_xact_lock(hashtextextended('identity.operat
 class SystemStore:
     """Reads and writes systems; one method, one statement."""
 
-    def get(self, rows: Rows, name: SystemName) -> System:
+    def find(self, rows: Rows, name: SystemName) -> System:
         """The system of that name; raises Absent, also where the caller may not see it."""
-        return found(rows.one(GET, name=name), name)
+        return found(rows.one(FIND, name=name), name)
 
     def lock(self, tx: Transaction, name: SystemName) -> System:
         """The system, kept from others' changes until the transaction ends; raises Absent."""
         return found(tx.one(LOCK, name=name), name)
 
-    def page(self, rows: Rows, organisation: OrganisationName, *, after: str, limit: int) -> list[System]:
+    def list(self, rows: Rows, organisation: OrganisationName, *, after: str, size: int) -> Sequence[System]:
         """The organisation's systems whose names follow `after`, by name."""
-        return [system_of(row) for row in rows.all(PAGE, organisation=organisation, after=after, limit=limit)]
+        return [system_of(row) for row in rows.all(LIST, organisation=organisation, after=after, size=size)]
 
     def insert(self, tx: Transaction, new: System) -> None:
         """A new system; raises Exists where the name is taken."""
@@ -93,7 +94,7 @@ class SystemStore:
             resume_time=changed.resume_time,
         )
 
-    def operators(self, rows: Rows) -> list[System]:
+    def operators(self, rows: Rows) -> Sequence[System]:
         """The systems that run the mesh."""
         return [system_of(row) for row in rows.all(OPERATORS)]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from verbund.clock import Clock
 from verbund.database.database import Database
-from verbund.identity.clock import Clock
 from verbund.identity.keys.publication import Publisher
 from verbund.identity.tokens import assertion as assertions
 from verbund.identity.tokens.allowance import Allowance

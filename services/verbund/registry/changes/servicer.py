@@ -30,7 +30,7 @@ class ChangeServicer:
         self._feed = feed
         self._watches = watches
 
-    def ListChanges(self, request: pb.ListChangesRequest, call: Call) -> pb.ListChangesResponse:  # noqa: N802
+    def ListChanges(self, request: pb.ListChangesRequest, call: Call) -> pb.ListChangesResponse:
         """Lists a resource's changes, the newest first."""
         arguments = pages.arguments_of(request, call.organisation)
         position = pages.decode(request.page_token, arguments, int) or [POSITION_MAX]
@@ -45,7 +45,7 @@ class ChangeServicer:
         return pb.ListChangesResponse(changes=changes, next_page_token=token)
 
     @watching
-    def WatchChanges(self, request: pb.WatchChangesRequest, call: Call, stream: Stream) -> None:  # noqa: N802
+    def WatchChanges(self, request: pb.WatchChangesRequest, call: Call, stream: Stream) -> None:
         """Follows the changes that the caller may see; the feed goes on sending after this returns."""
         with self._database.read(call) as rows:
             settled, newest = self._changes.horizon(rows)

@@ -1,12 +1,11 @@
 """ProjectService: load, decide, save, show."""
 
-from collections.abc import Callable
-from datetime import datetime
 from math import inf
 
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.empty_pb2 import Empty
 
+from verbund.clock import Clock
 from verbund.database.database import Database
 from verbund.registry.changes.domain import Change
 from verbund.registry.changes.store import ChangeStore
@@ -16,6 +15,7 @@ from verbund.registry.projects.store import Hit, ProjectStore
 from verbund.registry.v1 import project_service_pb2 as pb
 from verbund.resources import filters, pages
 from verbund.resources.names import ProjectName
+from verbund.resources.pages import Page
 from verbund.serving.call import Call
 from verbund.serving.refusals import Invalid, Violation
 
@@ -29,15 +29,13 @@ class ProjectServicer:
 
     service: ServiceDescriptor = pb.DESCRIPTOR.services_by_name["ProjectService"]
 
-    def __init__(
-        self, database: Database, projects: ProjectStore, changes: ChangeStore, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, database: Database, projects: ProjectStore, changes: ChangeStore, clock: Clock) -> None:
         self._database = database
         self._projects = projects
         self._changes = changes
         self._clock = clock
 
-    def CreateProject(self, request: pb.CreateProjectRequest, call: Call) -> pb.Project:  # noqa: N802
+    def CreateProject(self, request: pb.CreateProjectRequest, call: Call) -> pb.Project:
         """Records a project of the caller's organisation."""
         with self._database.transaction(call) as tx:
             project = Project.created(request, owner=call.organisation, at=self._clock())
@@ -45,24 +43,21 @@ class ProjectServicer:
             self._changes.record(tx, Change.created(project, call))
             return tx.answer(project.content)
 
-    def GetProject(self, request: pb.GetProjectRequest, call: Call) -> bytes:  # noqa: N802
+    def GetProject(self, request: pb.GetProjectRequest, call: Call) -> bytes:
         """Reads one project: the stored bytes are the answer."""
         with self._database.read(call) as rows:
             return self._projects.find(rows, ProjectName(request.name), call.organisation).body
 
-    def ListProjects(self, request: pb.ListProjectsRequest, call: Call) -> pb.ListProjectsResponse:  # noqa: N802
+    def ListProjects(self, request: pb.ListProjectsRequest, call: Call) -> pb.ListProjectsResponse:
         """Lists the projects that the caller may see, by name."""
-        arguments = pages.arguments_of(request, call.organisation)
-        position = pages.decode(request.page_token, arguments, str) or [""]
+        page = Page.asked(request, call.organisation)
         condition = filters.condition(filters.parse(request.filter), FIELDS)
-        size = pages.size(request.page_size)
         with self._database.read(call) as rows:
-            found = self._projects.list(rows, condition, after=str(position[0]), size=size + 1)
-        token = pages.encode(arguments, found[size - 1].name) if len(found) > size else ""
-        seen = [project.content for project in found[:size] if project.audience.includes(call.organisation)]
-        return pb.ListProjectsResponse(projects=seen, next_page_token=token)
+            found = self._projects.list(rows, condition, after=page.after, size=page.limit)
+        shown = [project.content for project in page.shown(found) if project.audience.includes(call.organisation)]
+        return pb.ListProjectsResponse(projects=shown, next_page_token=page.next_token(found))
 
-    def SearchProjects(self, request: pb.SearchProjectsRequest, call: Call) -> pb.SearchProjectsResponse:  # noqa: N802
+    def SearchProjects(self, request: pb.SearchProjectsRequest, call: Call) -> pb.SearchProjectsResponse:
         """Finds projects by words, the best first."""
         arguments = pages.arguments_of(request, call.organisation)
         score, name, answered = search_position(pages.decode(request.page_token, arguments, str, str, int))
@@ -79,7 +74,7 @@ class ProjectServicer:
         token = next_search(arguments, found[size - 1], answered + size) if more else ""
         return pb.SearchProjectsResponse(projects=[hit.project.content for hit in hits], next_page_token=token)
 
-    def UpdateProject(self, request: pb.UpdateProjectRequest, call: Call) -> pb.Project:  # noqa: N802
+    def UpdateProject(self, request: pb.UpdateProjectRequest, call: Call) -> pb.Project:
         """Changes a project; an update that changes nothing is answered and told to nobody."""
         with self._database.transaction(call) as tx:
             before = self._projects.lock(tx, ProjectName(request.project.name), call.organisation)
@@ -89,7 +84,7 @@ class ProjectServicer:
                 self._changes.record(tx, Change.updated(before, after, call))
             return tx.answer(after.content)
 
-    def DeleteProject(self, request: pb.DeleteProjectRequest, call: Call) -> Empty:  # noqa: N802
+    def DeleteProject(self, request: pb.DeleteProjectRequest, call: Call) -> Empty:
         """Deletes a project; its history stays."""
         with self._database.transaction(call) as tx:
             locked = self._projects.lock(tx, ProjectName(request.name), call.organisation)

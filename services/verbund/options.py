@@ -1,0 +1,10 @@
+"""Options that commands of several areas have. It imports nothing that `--help` does not need."""
+
+from pathlib import Path
+
+import click
+
+home_option = click.option(
+    "--home", "named", type=click.Path(path_type=Path), help="The mesh's home directory; else VERBUND_HOME."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
