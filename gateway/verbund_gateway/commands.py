@@ -1,13 +1,13 @@
 """`verbund gateway …`: looking at the gateway's configuration."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 from verbund.embedded import home as homes
 from verbund.failure import Failure
+from verbund.options import home_option
 
 from verbund_gateway import golden
 
@@ -19,13 +19,13 @@ def gateway() -> None:
 
 @gateway.command("render")
 @click.option("--example", is_flag=True, help="Print the documented example instead of a home's configuration.")
-@click.option("--home", "named", type=click.Path(path_type=Path), help="The mesh's home directory; else VERBUND_HOME.")
+@home_option
 def render(*, example: bool, named: Path | None) -> None:
     """Print Envoy's configuration as YAML: the files that the gateway of this home runs on, by name."""
     if example:
         click.echo(golden.example(), nl=False)
         return
-    directory = homes.find(homes.choose(os.environ, named)).gateway
+    directory = homes.present(named).gateway
     files = sorted(directory.glob("*.json"))
     if not files:
         raise Failure(

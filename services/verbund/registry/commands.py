@@ -1,22 +1,16 @@
 """`verbund project`: import and find projects, as a system of the mesh and through its gateway."""
 
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-import grpc
-import httpx
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from verbund.embedded import home as homes
 from verbund.failure import ExitCode, Failure
 from verbund.registry.imports import mapping as mappings
 from verbund.registry.imports.importer import Report, import_file
@@ -26,61 +20,15 @@ from verbund.registry.v1.change_service_pb2_grpc import ChangeServiceStub
 from verbund.registry.v1.project_service_pb2_grpc import ProjectServiceStub
 from verbund.resources.names import organisation_of
 from verbund.sdk.client import Client
-from verbund.sdk.refusals import NotReady, Refused, TokenRefused
+from verbund.sdk.connection import client_options
 
 CALL_SECONDS = 30.0
 PROGRESS_SECONDS = 1.0
-FIXERS = {
-    "caller": "You",
-    "caller_administrator": "Your administrator",
-    "provider": "The owner",
-    "operator": "The operator",
-}
 
 
 @click.group("project")
 def project() -> None:
     """Import and find projects, as a system that ready.json lists."""
-
-
-def client_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every command that calls the mesh; the command gets a `client` instead."""
-
-    @click.option("--system", help="The system to act as: organisations/…/systems/…; else the first of ready.json.")
-    @click.option("--home", "named", type=click.Path(path_type=Path), help="The mesh's home; else VERBUND_HOME.")
-    @wraps(command)
-    def connected(*, system: str | None, named: Path | None, **rest: Any) -> None:
-        with connection(named, system) as client:
-            command(client=client, **rest)
-
-    return connected
-
-
-@contextmanager
-def connection(named: Path | None, system: str | None) -> Iterator[Client]:
-    """A client; what the mesh refuses is said in a sentence, with who can mend it and how."""
-    home = homes.find(homes.choose(os.environ, named))
-    try:
-        with Client.from_home(home.path, system) as client:
-            yield client
-    except NotReady as error:
-        remedy = "start the mesh with `verbund up`; its ready.json names the systems."
-        raise Failure(f"{error}.", who="You", remedy=remedy) from None
-    except (TokenRefused, httpx.TransportError) as error:
-        remedy = "check that the mesh runs and that the key in the home is the system's."
-        raise Failure(f"{error}.", who="You", remedy=remedy) from None
-    except grpc.RpcError as error:
-        raise failure_of(Refused.from_rpc(error)) from None
-    except Refused as refused:
-        raise failure_of(refused) from None
-
-
-def failure_of(refused: Refused) -> Failure:
-    """A refusal as a command says it."""
-    trace = refused.metadata.get("traceId", "")
-    remedy = refused.remedy or "check that the mesh runs, and try again."
-    who = FIXERS.get(refused.metadata.get("fixer", ""), "You")
-    return Failure(f"{refused}", who=who, remedy=f"{remedy} (trace {trace})" if trace else remedy)
 
 
 @project.command("import")

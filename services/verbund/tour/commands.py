@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from verbund.options import home_option
+
 
 @click.command("tour")
 @click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON, with their ids and traces.")
@@ -13,7 +15,7 @@ import click
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Import this list of projects first, and search it.",
 )
-@click.option("--home", "named", type=click.Path(path_type=Path), help="The mesh's home directory; else VERBUND_HOME.")
+@home_option
 @click.pass_context
 def tour(context: click.Context, *, as_json: bool, data: Path | None, named: Path | None) -> None:
     """Show what the running mesh does, on the strategy "Gemeinsam Digital: Berlin" and its five pilot projects.

@@ -1,7 +1,6 @@
 """`verbund trace`: the tree of one request, or the latest ones."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from verbund.embedded import home as homes
 from verbund.failure import Failure
+from verbund.options import home_option, json_option
 from verbund.traces import drawing
 from verbund.traces.reader import NoTraces, Reader
 from verbund.traces.tree import Tree, tree_of
@@ -23,7 +23,7 @@ WAIT_SECONDS_MAX = 60.0
 @click.argument("trace_id", required=False, metavar="ID")
 @click.option("--list", "listed", is_flag=True, help="List the latest traces instead.")
 @click.option("--limit", default=20, type=click.IntRange(1, 1000), show_default=True, help="How many --list shows.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.option(
     "--wait",
     "wait_seconds",
@@ -31,7 +31,7 @@ WAIT_SECONDS_MAX = 60.0
     type=click.FloatRange(0, WAIT_SECONDS_MAX),
     help="Wait up to this many seconds for spans that are still on their way.",
 )
-@click.option("--home", "named", type=click.Path(path_type=Path), help="The mesh's home directory; else VERBUND_HOME.")
+@home_option
 def trace(
     *, trace_id: str | None, listed: bool, limit: int, as_json: bool, wait_seconds: float, named: Path | None
 ) -> None:
@@ -41,7 +41,7 @@ def trace(
     """
     if (trace_id is None) != listed:
         raise click.UsageError("give the ID of a trace, or --list")
-    database = homes.find(homes.choose(os.environ, named)).traces
+    database = homes.present(named).traces
     try:
         with Reader(database) as reader:
             if trace_id is None:
