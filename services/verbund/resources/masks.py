@@ -7,6 +7,8 @@ from google.protobuf.message import Message
 
 from verbund.serving.refusals import Invalid, Violation
 
+PATHS_MAX = 100
+
 
 def paths(mask: FieldMask, message: Message, allowed: Collection[str]) -> list[str]:
     """The paths that an update changes: those of the mask, or where it is empty the allowed ones that are set; `*`
@@ -17,6 +19,8 @@ def paths(mask: FieldMask, message: Message, allowed: Collection[str]) -> list[s
     if not mask.paths:
         given = {field.name for field, _ in message.ListFields()}
         return [path for path in allowed if path in given]
+    if len(mask.paths) > PATHS_MAX:
+        raise Invalid("update_mask", f"names more than {PATHS_MAX} paths")
     wrong = [path for path in mask.paths if path not in allowed]
     if wrong:
         raise Invalid(

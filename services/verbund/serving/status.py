@@ -3,6 +3,7 @@
 The gateway uses it for its own refusals too.
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -12,10 +13,12 @@ from google.rpc import error_details_pb2 as details
 from google.rpc.status_pb2 import Status
 
 from verbund.errors.v1 import reason_pb2 as pb
-from verbund.serving.refusals import Absent, Down, Exhausted, Exists, Invalid, Refusal, StateForbids
+from verbund.serving.refusals import Absent, Down, Exhausted, Exists, Invalid, Refusal, StateForbids, Violation
 
 DOMAIN = "verbund"
-VIOLATIONS_MAX = 100
+# gRPC carries a status in its metadata, of which clients take 8 KiB, in base64 and with all the rest of it.
+VIOLATIONS_BYTES_MAX = 4_000
+DESCRIPTION_CHARACTERS_MAX = 500
 
 
 def advice_of(reason: str) -> pb.Advice:
@@ -58,9 +61,7 @@ def details_of(refusal: Refusal) -> list[Message]:
     """The detail that each kind of refusal has besides ErrorInfo."""
     match refusal:
         case Invalid():
-            found = refusal.violations[:VIOLATIONS_MAX]
-            fields = [details.BadRequest.FieldViolation(field=v.path, description=v.description) for v in found]
-            return [details.BadRequest(field_violations=fields)]
+            return [details.BadRequest(field_violations=fields_of(refusal.violations))]
         case Absent() | Exists():
             return [details.ResourceInfo(resource_type=type_of(refusal.resource), resource_name=refusal.resource)]
         case StateForbids():
@@ -73,6 +74,22 @@ def details_of(refusal: Refusal) -> list[Message]:
             delay.FromNanoseconds(int(refusal.retry_seconds * 1e9))
             return [details.RetryInfo(retry_delay=delay)]
     return []
+
+
+def fields_of(violations: Iterable[Violation]) -> list[details.BadRequest.FieldViolation]:
+    """The first violations, as many as a client can receive."""
+    found: list[details.BadRequest.FieldViolation] = []
+    left = VIOLATIONS_BYTES_MAX
+    for violation in violations:
+        description = violation.description[:DESCRIPTION_CHARACTERS_MAX]
+        field = details.BadRequest.FieldViolation(
+            field=violation.path[:DESCRIPTION_CHARACTERS_MAX], description=description
+        )
+        left -= field.ByteSize() + 3  # its tag and its length
+        if left < 0 and found:
+            break
+        found.append(field)
+    return found
 
 
 def type_of(resource: str) -> str:

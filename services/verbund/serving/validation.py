@@ -11,6 +11,9 @@ from verbund.serving.call import Call
 from verbund.serving.refusals import Invalid, Violation
 from verbund.serving.rpc import Behaviour, Rpc
 
+# What is wrong with a larger request is said one thing at a time: its violations could take a thousand times its size.
+EXPLAINED_BYTES_MAX = 16 * 1024
+
 
 class Validation:
     """Reads the request's bytes and checks them against the proto."""
@@ -27,15 +30,15 @@ class Validation:
 
         def validated(body: bytes, call: Call, *rest: Any) -> Any:
             request = parse(kind, body)
-            self._check(request)
+            self._check(request, explained=len(body) <= EXPLAINED_BYTES_MAX)
             if identified and request.request_id:  # type: ignore[attr-defined]
                 call = identify(request, call)
             return behaviour(request, call, *rest)
 
         return validated
 
-    def _check(self, request: Message) -> None:
-        violations = self._validator.collect_violations(request)
+    def _check(self, request: Message, *, explained: bool) -> None:
+        violations = self._validator.collect_violations(request, fail_fast=not explained)
         if violations:
             raise Invalid(*[Violation(path_of(violation.proto), violation.proto.message) for violation in violations])
 

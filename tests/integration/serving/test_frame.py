@@ -21,6 +21,7 @@ from verbund.registry.v1 import change_service_pb2 as changes
 from verbund.registry.v1 import change_service_pb2_grpc as changes_grpc
 from verbund.registry.v1 import project_service_pb2 as pb
 from verbund.registry.v1 import project_service_pb2_grpc as grpc_pb
+from verbund.registry.v1.types_pb2 import LocalizedText
 from verbund.sdk.refusals import Refused
 from verbund.serving.area import Area
 from verbund.serving.call import Call
@@ -294,6 +295,16 @@ def test_a_broken_constraint_names_the_field(channel: grpc.Channel, issuer: Issu
         "project.parties[0].roles[0]",
         "request_id",
     }
+
+
+def test_a_flood_of_mistakes_is_answered_with_the_first(channel: grpc.Channel, issuer: Issuer) -> None:
+    """What is wrong with a hundred thousand empty parties would take a thousand times the bytes that they come in."""
+    project = pb.Project(title=LocalizedText(de="x"), parties=[pb.Party()] * 100_000)
+    stub = grpc_pb.ProjectServiceStub(channel)
+    request = pb.CreateProjectRequest(project=project)
+    bad = refused(lambda: stub.CreateProject(request, metadata=bearer(issuer.token()))).details[1]
+    assert isinstance(bad, details.BadRequest)
+    assert [violation.field for violation in bad.field_violations] == ["project.parties"]
 
 
 def test_bytes_that_are_no_message_are_the_callers_fault(channel: grpc.Channel, issuer: Issuer) -> None:

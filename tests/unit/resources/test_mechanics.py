@@ -102,6 +102,9 @@ def test_a_mask_that_names_what_cannot_change_is_refused() -> None:
         masks.paths(FieldMask(paths=["owner", "title", "nonsense.deep"]), project(), ALLOWED)
     assert [violation.path for violation in caught.value.violations] == ["update_mask", "update_mask"]
     assert "'owner'" in caught.value.violations[0].description
+    with pytest.raises(Invalid) as caught:
+        masks.paths(FieldMask(paths=["a"] * 1_000_000), project(), ALLOWED)
+    assert len(caught.value.violations) == 1
 
 
 def test_names_know_their_organisation() -> None:

@@ -1,5 +1,7 @@
 """Reasons, their advice, and the status that a caller sees."""
 
+import base64
+
 import pytest
 from google.rpc import error_details_pb2 as details
 from verbund.errors.v1 import reason_pb2
@@ -78,7 +80,14 @@ def test_details_are_typed() -> None:
 
 
 def test_violations_are_bounded() -> None:
-    """A thousand mistakes do not make a thousand lines."""
-    bad = status.details_of(Invalid(*[Violation(str(n), "wrong") for n in range(1000)]))[0]
-    assert isinstance(bad, details.BadRequest)
-    assert len(bad.field_violations) == status.VIOLATIONS_MAX
+    """However many mistakes there are, and however long, a gRPC client can receive what is said of them."""
+    metadata_bytes_max = 8 * 1024
+    for violations in (
+        [Violation(str(n), "wrong") for n in range(100_000)],
+        [Violation("\N{ATHLETIC SHOE}" * 9000, "\N{ATHLETIC SHOE}" * 9000)] * 3,
+    ):
+        found = status.status_of(Invalid(*violations), trace_id="0" * 32)
+        assert len(base64.b64encode(found.SerializeToString())) < metadata_bytes_max - 1024
+        bad = details.BadRequest()
+        assert found.details[1].Unpack(bad)
+        assert bad.field_violations
