@@ -286,21 +286,32 @@ class Load:
     def _run(self, number: int, turn: Callable[[], None]) -> None:
         while not self._stop.wait(self._pause_seconds):
             try:
-                turn()
-            except grpc.RpcError as error:
-                self.failures.append(Refused.from_rpc(error))
-            except (VerbundError, httpx.TransportError) as error:
-                self.failures.append(error)
+                failure = attempt(turn)
             except BaseException as error:  # noqa: BLE001 - the test's thread raises it
                 self._broken.append(error)
                 return
-            else:
+            if failure is None:
                 self.answered[number] += 1
+            else:
+                self.failures.append(failure)
 
 
-def wait_until(holds: Callable[[], object], otherwise: Callable[[], str] | str) -> None:
+def attempt(turn: Callable[[], None]) -> Exception | None:
+    """Takes one turn; how it failed, None where it was answered."""
+    try:
+        turn()
+    except grpc.RpcError as error:
+        return Refused.from_rpc(error)
+    except (VerbundError, httpx.TransportError) as error:
+        return error
+    return None
+
+
+def wait_until(
+    holds: Callable[[], object], otherwise: Callable[[], str] | str, *, seconds_max: float = WAIT_SECONDS_MAX
+) -> None:
     """Returns when it holds; fails where it does not come to."""
-    end = time.monotonic() + WAIT_SECONDS_MAX
+    end = time.monotonic() + seconds_max
     while not holds():
         if time.monotonic() > end:
             pytest.fail(otherwise if isinstance(otherwise, str) else otherwise())

@@ -44,6 +44,7 @@ class Database:
             name=role,
             open=True,
         )
+        self._lost = 0.0  # when a connection last broke
 
     def close(self) -> None:
         """Closes every connection."""
@@ -103,16 +104,31 @@ class Database:
             raise Late
         try:
             # Not the pool's context manager, which would commit or roll back: the doors did.
-            connection = self._pool.getconn(timeout=min(remaining, WAIT_SECONDS_MAX))
+            connection = self._take(min(remaining, WAIT_SECONDS_MAX))
             try:
                 yield connection
             finally:
                 self._pool.putconn(connection)
         except (psycopg.Error, PoolTimeout) as error:
             if isinstance(error, psycopg.OperationalError) and connection_lost(error):
-                self._pool.check()  # PostgreSQL went away: the other idle connections are as dead as this one
+                self._lost = time.monotonic()  # the other idle connections may be as dead as this one
             refusal = refusal_of(error, call)
             raise refusal from (None if refusal is error else error)
+
+    def _take(self, seconds: float) -> Link:
+        """A connection of the pool; after one broke, those that died with it are thrown away.
+
+        They are looked at and never asked: a PostgreSQL that hangs would not answer.
+        """
+        while True:  # each turn makes the pool smaller, and an empty one makes a connection or raises
+            link = self._pool.getconn(timeout=seconds)
+            if link.sound_since >= self._lost:
+                return link
+            if not link.ended():
+                link.sound_since = time.monotonic()
+                return link
+            link.close()
+            self._pool.putconn(link)
 
 
 def connection_lost(error: psycopg.OperationalError) -> bool:

@@ -34,8 +34,13 @@ class Link(psycopg.Connection[Any]):
         super().__init__(pgconn, *args, **kwargs)
         self.prepared: dict[tuple[str, tuple[int, ...]], bytes] = {}
         self.names = itertools.count()
+        self.sound_since = time.monotonic()  # when it was made, or last found alive
         self._readable = select.poll()
         self._readable.register(pgconn.socket, select.POLLIN)
+
+    def ended(self) -> bool:
+        """Whether the server has ended it while it was idle: on such a connection it says nothing but its farewell."""
+        return bool(self._readable.poll(0))
 
     def read(self, deadline: float) -> None:
         """Waits for the server and takes in what it says; raises OperationalError where it says nothing in time."""
