@@ -173,17 +173,21 @@ BEGIN ATOMIC
         FROM projects p
         WHERE (p.search_de @@ query_de OR p.search_en @@ query_en) AND sees(p.audience)
         LIMIT 10000
-    ), alike AS MATERIALIZED (
-        SELECT p.name, (
-            SELECT avg(public.word_similarity(word, p.words)) * CASE WHEN min(public.word_similarity(word, p.words)) < 0.4 THEN 0 ELSE 1 END
-            FROM unnest(query_words) AS word
-        ) AS score
+    ), candidates AS MATERIALIZED (
+        -- Each costs a comparison a word, so they are few: a rare word has fewer, a frequent one is found by full text.
+        SELECT p.name, p.words
         FROM projects p
-        WHERE (SELECT count(*) < 5 FROM found)
+        WHERE (SELECT count(*) FROM found) < CASE WHEN cardinality(query_words) > 2 THEN 1 ELSE 5 END
             AND query_words[1] OPERATOR(public.<%) p.words
             AND sees(p.audience)
             AND p.name NOT IN (SELECT f.name FROM found f)
-        LIMIT 1000
+        LIMIT 300
+    ), alike AS MATERIALIZED (
+        SELECT c.name, likeness.score
+        FROM candidates c CROSS JOIN LATERAL (
+            SELECT CASE WHEN min(each.score) < 0.4 THEN 0 ELSE avg(each.score) END AS score
+            FROM (SELECT public.word_similarity(word, c.words) AS score FROM unnest(query_words) AS word OFFSET 0) each
+        ) likeness
     ), best AS (
         SELECT b.name, b.score
         FROM (SELECT f.name, f.score FROM found f UNION ALL SELECT a.name, a.score * 0.999 FROM alike a WHERE a.score > 0) b

@@ -16,8 +16,8 @@ from verbund.resources.filters import Condition
 from verbund.resources.names import ProjectName
 from verbund.serving.refusals import Absent, Exists, Invalid, Stale
 
-WORDS_CHARACTERS_MAX = 2_000  # of each description, for misspelt words; full text has all of it
-ALIKE_WORDS_MAX = 8
+WORDS_CHARACTERS_MAX = 300  # of each description, for misspelt words; full text has all of it
+ALIKE_WORDS_MAX = 4  # the longest say most
 
 FIND = "SELECT body, revision, audience FROM registry.projects WHERE name = %(name)s"
 LOCK = "SELECT body, revision, audience FROM registry.projects WHERE name = %(name)s FOR UPDATE"
