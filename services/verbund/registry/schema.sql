@@ -179,6 +179,7 @@ BEGIN ATOMIC
         FROM projects p
         WHERE (SELECT count(*) FROM found) < CASE WHEN cardinality(query_words) > 2 THEN 1 ELSE 5 END
             AND query_words[1] OPERATOR(public.<%) p.words
+            AND coalesce(query_words[2] OPERATOR(public.<%) p.words, true)
             AND sees(p.audience)
             AND p.name NOT IN (SELECT f.name FROM found f)
         LIMIT 300
