@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
+from verbund.policy import catalogue
 from verbund.serving.area import Area
 from verbund.serving.settings import ServingSettings
 from verbund.serving.tokens import TokenVerifier
@@ -32,7 +33,7 @@ def served(
         options = [("grpc.use_local_subchannel_pool", 1)]
         with (
             grpc.insecure_channel(f"unix:{directory}/{area.name}-{number}.grpc.sock", options=options) as channel,
-            Worker(area, stated, verifier, number),
+            Worker(area, stated, verifier, number, reflected=catalogue.SERVICES),
         ):
             yield channel
 

@@ -18,11 +18,11 @@ from verbund.embedded.programs import Programs
 from verbund.embedded.settings import EmbeddedSettings, address, drain_seconds, workers
 from verbund.identity.bootstrap import bootstrap
 from verbund.identity.keys.sealing import create_key_encryption_file
+from verbund.policy import catalogue
 from verbund.sdk.client import Client
 from verbund.serving import logs, worker
 from verbund.traces import main as traces
 
-AREAS = ("identity", "registry")
 CHECK_PAUSE_SECONDS = 0.02
 MIGRATE_SECONDS_MAX = 3600.0  # a large table takes its time; each statement has a time-out of its own
 STOP_MARGIN_SECONDS = 5.0  # after calls in progress have had theirs
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 def parts(home: Home, programs: Programs, settings: EmbeddedSettings, environment: Mapping[str, str]) -> Sequence[Part]:
     """All but PostgreSQL, which starts before this module is imported."""
-    services = [f"{area}-{number}" for area in AREAS for number in range(workers(environment))]
+    services = [f"{area}-{number}" for area in catalogue.AREAS for number in range(workers(environment))]
     return (
         Part(
             name="migrate",
@@ -69,7 +69,7 @@ def parts(home: Home, programs: Programs, settings: EmbeddedSettings, environmen
         ),
         *(
             service_part(area, number, settings, environment)
-            for area in AREAS
+            for area in catalogue.AREAS
             for number in range(workers(environment))
         ),
         # Behind a proxy the mesh has a URL that may not lead here yet.
@@ -81,7 +81,7 @@ def service_part(area: str, number: int, settings: EmbeddedSettings, environment
     """One worker of an area."""
 
     def run(ready_fd: int) -> None:
-        raise SystemExit(worker.run(area, number, environment, ready_fd=ready_fd))
+        raise SystemExit(worker.run(area, number, environment, ready_fd=ready_fd, reflected=catalogue.SERVICES))
 
     return Part(
         name=f"{area}-{number}",

@@ -20,6 +20,8 @@ AREAS: dict[str, tuple[ServiceDescriptor, ...]] = {
     area: tuple(service for file in files for service in file.services_by_name.values())
     for area, files in FILES.items()
 }
+# By their full names, as reflection tells them.
+SERVICES: tuple[str, ...] = tuple(service.full_name for services in AREAS.values() for service in services)
 HTTP_ROUTES: tuple[HttpRoute, ...] = (*IDENTITY_ROUTES,)
 
 

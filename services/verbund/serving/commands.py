@@ -17,4 +17,4 @@ def serve(context: click.Context, *, area: str, worker: int) -> None:
         raise click.UsageError(f"{area} is none of {', '.join(catalogue.AREAS)}")
     from verbund.serving.worker import run  # noqa: PLC0415
 
-    context.exit(run(area, worker, os.environ))
+    context.exit(run(area, worker, os.environ, reflected=catalogue.SERVICES))

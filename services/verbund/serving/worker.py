@@ -17,7 +17,6 @@ from grpc_health.v1 import health_pb2
 from opentelemetry import trace
 
 from verbund import settings as loader
-from verbund.policy import catalogue
 from verbund.serving import infrastructure, logs, tracing
 from verbund.serving.area import Area, Job
 from verbund.serving.authentication import Authentication
@@ -36,8 +35,18 @@ PREFIX = "VERBUND_SERVING_"
 log = structlog.get_logger(__name__)
 
 
-def run(name: str, worker: int, environment: Mapping[str, str], ready_fd: int | None = None) -> int:
-    """Serves the area `name` until SIGTERM or SIGINT; writes one byte to `ready_fd` when calls can succeed."""
+def run(
+    name: str,
+    worker: int,
+    environment: Mapping[str, str],
+    ready_fd: int | None = None,
+    *,
+    reflected: Sequence[str] = (),
+) -> int:
+    """Serves the area `name` until SIGTERM or SIGINT; writes one byte to `ready_fd` when calls can succeed.
+
+    `reflected` names the services of the whole mesh: any worker tells callers what there is.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -46,7 +55,7 @@ def run(name: str, worker: int, environment: Mapping[str, str], ready_fd: int | 
     provider = tracing.configure(area=name, environment=environment)
     verifier = verifier_of(settings)
     area: Area = importlib.import_module(f"verbund.{name}.main").build(environment, verifier.accepts)
-    with Worker(area, settings, verifier, worker) as serving:
+    with Worker(area, settings, verifier, worker, reflected=reflected) as serving:
         if wait_until_ready(lambda: verifier.ready() and area.ready(), stop):
             serving.health.set("", health_pb2.HealthCheckResponse.SERVING)
             log.info("ready", area=name, worker=worker)
@@ -88,7 +97,15 @@ def interceptors_of(settings: ServingSettings, verifier: TokenVerifier) -> tuple
 class Worker:
     """The servers and jobs of one process. Entering starts them; leaving drains and stops them."""
 
-    def __init__(self, area: Area, settings: ServingSettings, verifier: TokenVerifier, number: int) -> None:
+    def __init__(
+        self,
+        area: Area,
+        settings: ServingSettings,
+        verifier: TokenVerifier,
+        number: int,
+        *,
+        reflected: Sequence[str] = (),
+    ) -> None:
         self._area = area
         self._settings = settings
         self._number = number
@@ -97,8 +114,8 @@ class Worker:
         interceptors = interceptors_of(settings, verifier)
         self._server = build_server(settings, interceptors, area.servicers)
         self.health = infrastructure.add_health(self._server)
-        services = tuple(service.full_name for found in catalogue.AREAS.values() for service in found)
-        infrastructure.add_reflection(self._server, services, interceptors)
+        own = [servicer.service.full_name for servicer in area.servicers]
+        infrastructure.add_reflection(self._server, tuple(dict.fromkeys((*own, *reflected))), interceptors)
 
     def __enter__(self) -> Self:
         listen(self._server, self._settings, self._socket("grpc"))
