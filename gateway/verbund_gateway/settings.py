@@ -39,8 +39,8 @@ class GatewaySettings:
     cors_origins: tuple[str, ...] = ()
     # Calls that a caller may make within the window, by rate class. A caller is a subject or, without one, an address.
     rate_window_seconds: int = 10
-    rate_read: int = 1000
-    rate_write: int = 200
+    rate_read: int = 2000
+    rate_write: int = 1000
     rate_bulk: int = 50
     rate_authenticate: int = 100
     # How many callers are counted at once; beyond, the one unheard of the longest is forgotten.

@@ -86,7 +86,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """
     REASON_RATE_LIMITED: _Reason.ValueType  # 6
     """The caller used up its allowance of calls of this class. Details: RetryInfo.
-    Example: the 1,001st read within ten seconds.
+    Example: the 2,001st read within ten seconds.
     """
     REASON_LIMIT_REACHED: _Reason.ValueType  # 7
     """A limit that protects the service is reached. Metadata: `limit`. Details: RetryInfo.
@@ -168,7 +168,7 @@ Example: the update of a public project of another organisation.
 """
 REASON_RATE_LIMITED: Reason.ValueType  # 6
 """The caller used up its allowance of calls of this class. Details: RetryInfo.
-Example: the 1,001st read within ten seconds.
+Example: the 2,001st read within ten seconds.
 """
 REASON_LIMIT_REACHED: Reason.ValueType  # 7
 """A limit that protects the service is reached. Metadata: `limit`. Details: RetryInfo.
