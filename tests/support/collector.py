@@ -50,12 +50,12 @@ class Collector(services.TraceServiceServicer):
 
 
 @contextmanager
-def collecting(socket: Path) -> Iterator[Collector]:
-    """A receiver on a Unix socket, until the end of the block."""
+def collecting(address: Path | str) -> Iterator[Collector]:
+    """A receiver on a Unix socket or on host:port, until the end of the block."""
     server = grpc.server(ThreadPoolExecutor(2))
     collector = Collector()
     services.add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
-    server.add_insecure_port(f"unix:{socket}")
+    server.add_insecure_port(f"unix:{address}" if isinstance(address, Path) else address)
     server.start()
     try:
         yield collector

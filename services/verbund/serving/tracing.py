@@ -12,22 +12,38 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from verbund.settings import read
+
+QUEUE_SETTING = "OTEL_BSP_MAX_QUEUE_SIZE"
 QUEUE_MAX = 2048
+DELAY_MILLISECONDS = 500
 log = structlog.get_logger(__name__)
 
 
 class Counting(SpanExporter):
     """An exporter that counts what was sent and what was lost, and says it once per outage."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: SpanExporter, *, queue_max: int = QUEUE_MAX) -> None:
         self._exporter = exporter
+        self._queue_max = queue_max
         self._lock = Lock()
         self._failing = False
+        self._waiting = 0
         self.sent = 0
         self.dropped = 0
 
+    def expect(self) -> None:
+        """A span is about to be queued; where there is no room, the oldest one is thrown away for it."""
+        with self._lock:
+            if self._waiting < self._queue_max:
+                self._waiting += 1
+            else:
+                self.dropped += 1
+
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Hands the spans on."""
+        with self._lock:
+            self._waiting -= len(spans)
         try:
             result = self._exporter.export(spans)
         except Exception:  # noqa: BLE001 - whatever an exporter raises, calls go on
@@ -43,11 +59,27 @@ class Counting(SpanExporter):
 
     def shutdown(self) -> None:
         """Closes the exporter."""
+        if self.dropped:
+            log.warning("telemetry", state="ended", dropped=self.dropped, sent=self.sent)
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Waits until what was handed on is sent."""
         return self._exporter.force_flush(timeout_millis)
+
+
+class Queue(BatchSpanProcessor):
+    """The bounded queue before the exporter. OpenTelemetry's own does not tell how many it throws away."""
+
+    def __init__(self, counting: Counting, *, queue_max: int) -> None:
+        super().__init__(counting, max_queue_size=queue_max, schedule_delay_millis=DELAY_MILLISECONDS)
+        self._counting = counting
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queues a span that is to be kept."""
+        if span.context is not None and span.context.trace_flags.sampled:
+            self._counting.expect()
+        super().on_end(span)
 
 
 def configure(*, area: str, environment: Mapping[str, str]) -> TracerProvider | None:
@@ -61,9 +93,8 @@ def configure(*, area: str, environment: Mapping[str, str]) -> TracerProvider | 
         return None
     name = environment.get("OTEL_SERVICE_NAME") or area
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
-    provider.add_span_processor(
-        BatchSpanProcessor(Counting(exporter_of(environment)), max_queue_size=QUEUE_MAX, schedule_delay_millis=500)
-    )
+    queue_max = int(read(QUEUE_SETTING, environment.get(QUEUE_SETTING, str(QUEUE_MAX)), int))
+    provider.add_span_processor(Queue(Counting(exporter_of(environment), queue_max=queue_max), queue_max=queue_max))
     trace.set_tracer_provider(provider)
     return provider
 
