@@ -1,12 +1,13 @@
 """Puts configuration where Envoy watches for it: whole or not at all, and only what Envoy itself accepted."""
 
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from verbund.files import replace
 
 from verbund_gateway import engine, jwt
 from verbund_gateway.extension import Config
@@ -30,7 +31,7 @@ def write(directory: Path, files: Files, *, validate: bool = True, program: Path
     if validate:
         check(directory, files, program=program)
     for name, content in files.items():
-        replace(directory / name, content)
+        put(directory / name, content)
 
 
 def update_keys(directory: Path, jwks: Mapping[str, Any], settings: GatewaySettings) -> None:
@@ -38,21 +39,12 @@ def update_keys(directory: Path, jwks: Mapping[str, Any], settings: GatewaySetti
 
     Raises ValueError for a set without a usable key, and keeps the old ones.
     """
-    replace(directory / KEYS, resources(jwt.resource(settings, jwks)))
+    put(directory / KEYS, resources(jwt.resource(settings, jwks)))
 
 
-def replace(path: Path, content: Config | bytes) -> None:
-    """Writes a file beside its place, then renames it there: Envoy sees the rename, and never half a file."""
-    data = content if isinstance(content, bytes) else json.dumps(content, indent=1).encode()
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+def put(path: Path, content: Config | bytes) -> None:
+    """Puts one file in place: Envoy sees the rename, and never half a file."""
+    replace(path, content if isinstance(content, bytes) else json.dumps(content, indent=1).encode())
 
 
 def check(directory: Path, files: Files, *, program: Path | None = None) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from verbund.embedded import postgres
-from verbund.embedded.certificates import replace
 from verbund.embedded.home import Home
 from verbund.failure import EnvironmentFailure
+from verbund.files import replace
 
 LEFTOVER_SECONDS_MAX = 10.0
 

@@ -11,11 +11,11 @@ from joserfc.jwk import ECKey
 from verbund.database.database import Database
 from verbund.database.migrate import migrate
 from verbund.embedded import gateway, postgres
-from verbund.embedded.certificates import replace
 from verbund.embedded.home import Home
 from verbund.embedded.part import Layer, Part
 from verbund.embedded.programs import Programs
 from verbund.embedded.settings import EmbeddedSettings, address, drain_seconds, workers
+from verbund.files import replace
 from verbund.identity.bootstrap import bootstrap
 from verbund.identity.keys.sealing import create_key_encryption_file
 from verbund.policy import catalogue

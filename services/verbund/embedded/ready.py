@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from verbund.embedded.certificates import replace
 from verbund.embedded.home import Home
+from verbund.files import replace
 
 
 def write(home: Home, gateway: str, processes: Mapping[str, int]) -> None:
@@ -27,8 +27,3 @@ def key_files(home: Home) -> list[Path]:
     """The private keys of systems, the oldest first: the operator's, who was there before the others."""
     files = [(path.stat().st_mtime_ns, path) for path in home.keys.glob("organisations.*.json")]
     return [path for _, path in sorted(files)]
-
-
-def remove(home: Home) -> None:
-    """The mesh is not ready any more."""
-    home.ready.unlink(missing_ok=True)

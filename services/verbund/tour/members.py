@@ -6,8 +6,8 @@ import uuid
 import grpc
 from joserfc.jwk import ECKey
 
-from verbund.embedded.certificates import replace
 from verbund.embedded.home import Home
+from verbund.files import replace
 from verbund.identity.v1 import organisation_service_pb2 as organisations
 from verbund.identity.v1 import system_service_pb2 as systems
 from verbund.identity.v1.organisation_service_pb2_grpc import OrganisationServiceStub

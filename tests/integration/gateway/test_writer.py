@@ -76,15 +76,15 @@ def test_new_policy_without_a_restart(mesh: Mesh) -> None:
     token = signed(mesh, mesh.issuer.key)
     assert becomes(mesh, token, 200)
     without = render(settings, mesh.issuer.keys(), areas={"identity": catalogue.AREAS["identity"]})
-    writer.replace(settings.directory / "routes.json", without["routes.json"])
+    writer.put(settings.directory / "routes.json", without["routes.json"])
     assert becomes(mesh, token, 404)
 
 
 def test_nonsense_leaves_the_old_one(mesh: Mesh) -> None:
     """A file that Envoy cannot use changes nothing."""
     path = mesh.gateway.settings.directory / "routes.json"
-    writer.replace(path, {"resources": [{"nonsense": True}]})
-    writer.replace(mesh.gateway.settings.directory / "authentication.json", json.loads("{}"))
+    writer.put(path, {"resources": [{"nonsense": True}]})
+    writer.put(mesh.gateway.settings.directory / "authentication.json", json.loads("{}"))
     assert becomes(mesh, signed(mesh, mesh.issuer.key), 200)
     with mesh.gateway.client() as client:
         assert info(status_of_json(client.get("/v1/projects"))).reason == "NO_TOKEN"
