@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
-from verbund.registry.audience import NO_ONE, Audience
+from verbund.registry.audience import ANYBODY, NO_ONE, Audience
 from verbund.registry.records import Record, changed_paths
 from verbund.registry.v1 import change_service_pb2 as pb
 from verbund.serving.call import Call
 from verbund.serving.refusals import Absent
+
+KINDS = {"projects": "project", "strategies": "strategy", "measures": "measure"}  # by the collection in a name
 
 
 class Cursor(NamedTuple):
@@ -85,6 +87,17 @@ class Change:
         if saw:
             return pb.CHANGE_TYPE_DELETED if self.kind == pb.CHANGE_TYPE_DELETED else pb.CHANGE_TYPE_HIDDEN
         return None
+
+    @property
+    def resource_kind(self) -> str:
+        """What was changed, as the field of a Change and leaves of the evidence log name it."""
+        return KINDS[self.resource.split("/")[-2]]
+
+    @property
+    def parties(self) -> list[str]:
+        """Whom it concerns: who made it, the owner, and who was named to see the resource before or after."""
+        named = (self.before.names | self.after.names | {self.owner}) - {self.organisation, ANYBODY}
+        return [self.organisation, *sorted(named)]
 
     @property
     def verb(self) -> str:

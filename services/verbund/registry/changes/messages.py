@@ -22,13 +22,8 @@ def change_of(entry: Entry, told: "pb.ChangeType.ValueType") -> pb.Change:
     if told == pb.CHANGE_TYPE_UPDATED:
         message.changed_paths.extend(change.changed_paths)
     if told in (pb.CHANGE_TYPE_CREATED, pb.CHANGE_TYPE_UPDATED) and change.body is not None:
-        getattr(message, field_of(change.resource)).MergeFromString(change.body)
+        getattr(message, change.resource_kind).MergeFromString(change.body)
     return message
-
-
-def field_of(resource: str) -> str:
-    """The field of a Change that holds a resource of this name."""
-    return {"projects": "project", "strategies": "strategy", "measures": "measure"}[resource.split("/")[-2]]
 
 
 def token_of(cursor: Cursor) -> str:

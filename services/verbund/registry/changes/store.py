@@ -69,10 +69,7 @@ class ChangeStore:
             body=change.body,
         )
         digest = hashlib.sha256(change.body or b"").digest()
-        named = sorted((change.before.names | change.after.names | {change.owner}) - {change.organisation, "*"})
-        tx.intend(
-            f"registry.{kind_of(change.resource)}.{change.verb}", change.resource, digest, [change.organisation, *named]
-        )
+        tx.intend(f"registry.{change.resource_kind}.{change.verb}", change.resource, digest, change.parties)
 
     def history(self, rows: Rows, resource: str, *, before: int = POSITION_MAX, size: int) -> list[Entry]:
         """A resource's changes before a position, the newest first."""
@@ -105,8 +102,3 @@ def entry_of(row: dict[str, Any]) -> Entry:
         body=None if row["body"] is None else bytes(row["body"]),
     )
     return Entry(Cursor(int(row["xid"]), row["position"]), change)
-
-
-def kind_of(resource: str) -> str:
-    """What a resource name names: `project`, `strategy` or `measure`."""
-    return {"projects": "project", "strategies": "strategy", "measures": "measure"}[resource.split("/")[-2]]
