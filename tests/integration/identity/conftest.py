@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.identity.mesh import Mesh, running
+from tests.integration.identity.mesh import Mesh, Metadata, running
 from tests.support.postgres import Cluster
 
 
@@ -15,3 +15,15 @@ def mesh(postgres: Cluster) -> Iterator[Mesh]:
     with running(f"postgresql:///{name}?host={postgres.directory}") as found:
         yield found
     postgres.drop(name)
+
+
+@pytest.fixture(scope="module")
+def operator(mesh: Mesh) -> Metadata:
+    """Who runs the mesh."""
+    return mesh.as_(mesh.operator)
+
+
+@pytest.fixture(scope="module")
+def administrator(mesh: Mesh) -> Metadata:
+    """Of CityLAB."""
+    return mesh.as_(mesh.register(mesh.admit("citylab"), "administration", "admin"))

@@ -36,6 +36,7 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 READY_SECONDS_MAX = 20
 
 PrivateKey = ECKey | OKPKey | RSAKey
+Metadata = tuple[tuple[str, str], ...]
 
 
 def public(key: PrivateKey) -> str:
@@ -120,7 +121,7 @@ class Mesh:
         assert answer.status_code == httpx.codes.OK, answer.text
         return str(answer.json()["access_token"])
 
-    def as_(self, system: System) -> tuple[tuple[str, str], ...]:
+    def as_(self, system: System) -> Metadata:
         """The metadata of a call by a system."""
         return (("authorization", f"Bearer {self.token(system)}"),)
 

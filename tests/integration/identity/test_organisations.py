@@ -9,20 +9,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from verbund.identity.v1 import organisation_service_pb2 as pb
 
-from tests.integration.identity.mesh import Mesh, Refused
-
-Metadata = tuple[tuple[str, str], ...]
-
-
-@pytest.fixture(scope="module")
-def operator(mesh: Mesh) -> Metadata:
-    return mesh.as_(mesh.operator)
-
-
-@pytest.fixture(scope="module")
-def administrator(mesh: Mesh) -> Metadata:
-    """Of CityLAB."""
-    return mesh.as_(mesh.register(mesh.admit("citylab"), "administration", "admin"))
+from tests.integration.identity.mesh import Mesh, Metadata, Refused
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ from joserfc.jwk import ECKey, OKPKey
 from verbund.identity.v1 import organisation_service_pb2 as organisations_pb
 from verbund.identity.v1 import system_service_pb2 as pb
 
-from tests.integration.identity.mesh import Mesh, Refused, System, public
+from tests.integration.identity.mesh import Mesh, Metadata, Refused, System, public
 
-Metadata = tuple[tuple[str, str], ...]
 Attempt = Callable[[], object]
 CITYLAB = "organisations/citylab"
 NOT_FOUND = (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
@@ -24,17 +23,6 @@ NOT_FOUND = (grpc.StatusCode.NOT_FOUND, "NOT_FOUND")
 
 def new_jwk() -> str:
     return public(OKPKey.generate_key("Ed25519"))
-
-
-@pytest.fixture(scope="module")
-def operator(mesh: Mesh) -> Metadata:
-    return mesh.as_(mesh.operator)
-
-
-@pytest.fixture(scope="module")
-def administrator(mesh: Mesh) -> Metadata:
-    """Of CityLAB."""
-    return mesh.as_(mesh.register(mesh.admit("citylab"), "administration", "admin"))
 
 
 @pytest.fixture(scope="module")

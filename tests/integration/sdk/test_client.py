@@ -25,17 +25,9 @@ from tests.integration.sdk.mesh import (
     new_certificate,
     projects_serving,
 )
+from tests.support.clock import Clock
 
 Certificate = tuple[Path, Path]
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -10,19 +10,11 @@ from verbund.traces.reader import AmbiguousId, NoTraces, Reader
 from verbund.traces.spans import Link, Span
 from verbund.traces.store import Store
 
+from tests.support.clock import Clock
+
 MIB = 1024 * 1024
 DAY = 86_400
 BYTES_MAX = 56 * MIB
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
