@@ -10,8 +10,6 @@ from types import ModuleType
 import pytest
 from verbund.__main__ import COMMANDS
 from verbund.errors.v1 import reason_pb2
-from verbund.policy import catalogue
-from verbund.policy.roles import PERMISSIONS_OF, roles_holding
 from verbund.serving.status import advice_of
 
 from tests.support.documents import DOCUMENTS, ROOT
@@ -53,13 +51,6 @@ def test_reasons_advise(reason: str) -> None:
     assert advice.remedy.endswith(".")
     assert advice.fixer != reason_pb2.FIXER_UNSPECIFIED
     assert "Example:" in GENERATE.comment_of("verbund/errors/v1/reason.proto", f"{reason} =")
-
-
-def test_permissions_are_held_and_asked_for() -> None:
-    """No method asks for a permission that no role holds, and no role holds one that nothing asks for."""
-    asked = {rule.permission for rule in catalogue.rules().values() if rule.permission}
-    assert all(roles_holding(permission) for permission in asked)
-    assert asked == frozenset().union(*PERMISSIONS_OF.values())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
