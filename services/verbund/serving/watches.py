@@ -5,15 +5,16 @@ send
 with, and lets its thread go: see docs/adr/0005. Nothing outside this file and server.py knows of it.
 """
 
+import queue
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from typing import Any, TypeVar
 
 import grpc
+import structlog
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
@@ -25,6 +26,7 @@ QUEUE_MAX = 1000  # messages that a slow reader may be behind
 SLOW_SECONDS = 10.0  # how long one message may wait for its reader
 SWEEP_SECONDS = 0.5
 RESUME_SECONDS = 0.1
+log = structlog.get_logger(__name__)
 Method = TypeVar("Method", bound=Callable[..., None])
 
 
@@ -83,12 +85,12 @@ class Stream:
 class Watch:
     """One open watch: what is offered is sent in order, by one thread at a time."""
 
-    def __init__(self, call: Call, stream: Stream, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, call: Call, stream: Stream, senders: "Senders") -> None:
         self.call = call
         self.opened = time.monotonic()
         self.position: Any = None  # the owner's: what the last offered message names, for the end message
         self._stream = stream
-        self._pool = pool
+        self._senders = senders
         self._queue: deque[bytes | None] = deque()
         self._lock = threading.Lock()
         self._sending = False
@@ -151,9 +153,10 @@ class Watch:
         if not self._sending and self._queue:
             self._sending = True
             self._sending_since = time.monotonic()
-            self._pool.submit(self._send_all)
+            self._senders.put(self)
 
-    def _send_all(self) -> None:
+    def send_all(self) -> None:
+        """Sends what is queued, until nothing is."""
         while True:
             with self._lock:
                 if not self._queue:
@@ -167,6 +170,33 @@ class Watch:
                 with self._lock:
                     self._ended = True
                     self._queue.clear()
+
+
+class Senders:
+    """The threads that send. An executor would do, if it did not make a future for each message, at half as much CPU again."""
+
+    def __init__(self, threads: int) -> None:
+        self._waiting: queue.SimpleQueue[Watch | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._send, name="watch", daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, watch: Watch) -> None:
+        """Has what the watch has queued sent, soon."""
+        self._waiting.put(watch)
+
+    def stop(self) -> None:
+        """Ends each thread after what was put before."""
+        for _ in self._threads:
+            self._waiting.put(None)
+
+    def _send(self) -> None:
+        while (watch := self._waiting.get()) is not None:
+            try:
+                watch.send_all()
+            except Exception:
+                log.exception("watch broken")
+                watch.cut()
 
 
 class Watches:
@@ -187,7 +217,7 @@ class Watches:
         self._total_max = total_max
         self._per_caller_max = per_caller_max
         self._seconds_max = seconds_max
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="watch")
+        self._senders = Senders(threads)
         self._open: set[Watch] = set()
         self._callers: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -197,7 +227,7 @@ class Watches:
 
     def open(self, call: Call, stream: Stream, *, position: Any = None) -> Watch:
         """A new watch, which may end at once; raises Exhausted where there are too many, and Down while draining."""
-        watch = Watch(call, stream, self._pool)
+        watch = Watch(call, stream, self._senders)
         watch.position = position
         subject = call.principal.subject
         with self._lock:
@@ -226,7 +256,7 @@ class Watches:
         for watch in self._current():
             watch.cut()
         self._sweeper.join(timeout=SWEEP_SECONDS * 2)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._senders.stop()
 
     def _current(self) -> list[Watch]:
         with self._lock:
