@@ -91,6 +91,7 @@ class Watch:
         self.position: Any = None  # the owner's: what the last offered message names, for the end message
         self._stream = stream
         self._senders = senders
+        self.waiting_bytes = 0  # of the messages that its reader has not taken yet
         self._queue: deque[bytes | None] = deque()
         self._lock = threading.Lock()
         self._sending = False
@@ -115,11 +116,12 @@ class Watch:
             if self._ended:
                 return
             if len(self._queue) >= QUEUE_MAX:
-                self._queue.clear()
+                self._clear()
                 self._refusal = Exhausted(limit="watch backlog")
                 self._finish()
             else:
                 self._queue.append(body)
+                self.waiting_bytes += len(body)
             self._start()
 
     def end(self, last: Message | bytes) -> None:
@@ -141,13 +143,17 @@ class Watch:
         """Breaks the stream off."""
         with self._lock:
             self._ended = True
-            self._queue.clear()
+            self._clear()
         self._stream.cut()
 
     def _finish(self) -> None:
         if not self._ended:
             self._ended = True
             self._queue.append(None)
+
+    def _clear(self) -> None:
+        self._queue.clear()
+        self.waiting_bytes = 0
 
     def _start(self) -> None:
         if not self._sending and self._queue:
@@ -163,17 +169,18 @@ class Watch:
                     self._sending = False
                     return
                 message = self._queue.popleft()
+                self.waiting_bytes -= len(message or b"")
                 self._sending_since = time.monotonic()
             if message is None:
                 self._stream.end(self._refusal, self.call.trace_id)
             elif not self._stream.send(message):
                 with self._lock:
                     self._ended = True
-                    self._queue.clear()
+                    self._clear()
 
 
 class Senders:
-    """The threads that send. An executor would do, if it did not make a future for each message, at half as much CPU again."""
+    """The threads that send. An executor makes a future for each message, and half as much CPU again."""
 
     def __init__(self, threads: int) -> None:
         self._waiting: queue.SimpleQueue[Watch | None] = queue.SimpleQueue()
@@ -208,18 +215,20 @@ class Watches:
         end: Callable[[Watch, EndCause], Message],
         accepts: Callable[[Principal], bool],
         total_max: int,
-        per_caller_max: int,
+        per_organisation_max: int,
         seconds_max: float,
-        threads: int = 8,
+        threads: int = 4,
     ) -> None:
         self._end = end
         self._accepts = accepts
         self._total_max = total_max
-        self._per_caller_max = per_caller_max
+        self._per_organisation_max = per_organisation_max
         self._seconds_max = seconds_max
-        self._senders = Senders(threads)
+        self._threads = threads
+        # Each organisation has its own: readers who are slow hold up nobody else's.
+        self._senders: dict[str, Senders] = {}
         self._open: set[Watch] = set()
-        self._callers: Counter[str] = Counter()
+        self._organisations: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="watch-sweeper", daemon=True)
@@ -227,18 +236,19 @@ class Watches:
 
     def open(self, call: Call, stream: Stream, *, position: Any = None) -> Watch:
         """A new watch, which may end at once; raises Exhausted where there are too many, and Down while draining."""
-        watch = Watch(call, stream, self._senders)
-        watch.position = position
-        subject = call.principal.subject
         with self._lock:
             if self._stopping.is_set():
                 raise Down(retry_seconds=RESUME_SECONDS)  # another worker takes it
             if len(self._open) >= self._total_max:
                 raise Exhausted(limit="watches")
-            if self._callers[subject] >= self._per_caller_max:
-                raise Exhausted(limit="watches per caller")
+            if self._organisations[call.organisation] >= self._per_organisation_max:
+                raise Exhausted(limit="watches per organisation")
+            if call.organisation not in self._senders:
+                self._senders[call.organisation] = Senders(self._threads)
+            watch = Watch(call, stream, self._senders[call.organisation])
+            watch.position = position
             self._open.add(watch)
-            self._callers[subject] += 1
+            self._organisations[call.organisation] += 1
         watch.on_close(lambda: self._forget(watch))
         return watch
 
@@ -256,7 +266,9 @@ class Watches:
         for watch in self._current():
             watch.cut()
         self._sweeper.join(timeout=SWEEP_SECONDS * 2)
-        self._senders.stop()
+        with self._lock:
+            for senders in self._senders.values():
+                senders.stop()
 
     def _current(self) -> list[Watch]:
         with self._lock:
@@ -267,10 +279,11 @@ class Watches:
             if watch not in self._open:
                 return
             self._open.discard(watch)
-            subject = watch.call.principal.subject
-            self._callers[subject] -= 1
-            if not self._callers[subject]:
-                del self._callers[subject]
+            organisation = watch.call.organisation
+            self._organisations[organisation] -= 1
+            if not self._organisations[organisation]:
+                del self._organisations[organisation]
+                self._senders.pop(organisation).stop()
 
     def _sweep(self) -> None:
         """Ends what has outlived its token or its age, and cuts off who does not read."""
