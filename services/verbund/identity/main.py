@@ -56,33 +56,17 @@ def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) 
     seal = Seal.read(settings.key_encryption_file)
     database = Database(dsn, role="identity_service", schema="identity", pool_size=settings.pool_size)
     jobs = Database(dsn, role="identity_jobs", schema="identity", pool_size=JOB_CONNECTIONS)
-    organisations, keys, clock = OrganisationStore(), KeyStore(), wall_clock
+    organisations, keys = OrganisationStore(), KeyStore()
     publisher = Publisher(
         database=jobs,
         keys=keys,
         directory=settings.publish_dir,
         token_life=settings.schedule.token_life,
-        clock=clock,
+        clock=wall_clock,
     )
-    rotation = Rotation(database=jobs, keys=keys, seal=seal, schedule=settings.schedule, clock=clock)
-    endpoint = TokenEndpoint(
-        database=database,
-        tokens=TokenStore(),
-        signer=Signer(database=database, keys=keys, seal=seal),
-        publisher=publisher,
-        allowance=Allowance(settings.tokens_per_minute_max),
-        issuer=serving.issuer,
-        audience=serving.audience,
-        life_seconds=settings.token_seconds,
-        clock=clock,
-    )
+    rotation = Rotation(database=jobs, keys=keys, seal=seal, schedule=settings.schedule, clock=wall_clock)
+    endpoint = endpoint_of(settings, serving, database, Signer(database=database, keys=keys, seal=seal), publisher)
     application = http.application(endpoint, issuer=serving.issuer, jwks_file=settings.publish_dir / JWKS)
-
-    def turn_keys() -> None:
-        for _ in range(TURNS_MAX):
-            if not rotation.run():
-                return
-            publisher.publish_soon()
 
     def close() -> None:
         database.close()
@@ -91,21 +75,46 @@ def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) 
     return Area(
         name="identity",
         servicers=(
-            OrganisationServicer(database=database, organisations=organisations, publisher=publisher, clock=clock),
+            OrganisationServicer(database=database, organisations=organisations, publisher=publisher, clock=wall_clock),
             SystemServicer(
                 database=database,
                 organisations=organisations,
                 systems=SystemStore(),
                 publisher=publisher,
-                clock=clock,
+                clock=wall_clock,
             ),
         ),
         ready=lambda: publisher.ready() and database.ready(),
         jobs=(
-            Job("identity.rotate", ROTATE_SECONDS, turn_keys),
+            Job("identity.rotate", ROTATE_SECONDS, lambda: turn_keys(rotation, publisher)),
             Job("identity.publish", settings.publish_every_seconds, publisher.keep),
             Job("identity.sweep", SWEEP_SECONDS, Sweep(jobs, "identity.sweep", EXPIRED).run),
         ),
         http=observed(application, "identity"),
         close=close,
     )
+
+
+def endpoint_of(
+    settings: IdentitySettings, serving: ServingSettings, database: Database, signer: Signer, publisher: Publisher
+) -> TokenEndpoint:
+    """The token endpoint."""
+    return TokenEndpoint(
+        database=database,
+        tokens=TokenStore(),
+        signer=signer,
+        publisher=publisher,
+        allowance=Allowance(settings.tokens_per_minute_max),
+        issuer=serving.issuer,
+        audience=serving.audience,
+        life_seconds=settings.token_seconds,
+        clock=wall_clock,
+    )
+
+
+def turn_keys(rotation: Rotation, publisher: Publisher) -> None:
+    """Does what is due with the signing keys; what one turn publishes may make the next one due."""
+    for _ in range(TURNS_MAX):
+        if not rotation.run():
+            return
+        publisher.publish_soon()
