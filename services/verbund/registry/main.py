@@ -44,7 +44,7 @@ def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) 
         end=last_message,
         accepts=accepts,
         total_max=serving.watches_max,
-        per_caller_max=serving.watches_per_caller_max,
+        per_organisation_max=serving.watches_per_organisation_max,
         seconds_max=serving.watch_seconds_max,
     )
     feed.start()

@@ -31,9 +31,9 @@ class ServingSettings:
     # answer no sooner, and cost a quarter more CPU a call.
     threads: int = 8
     waiting_calls_max: int = 256
-    # Watches that one worker holds, of them how many for one caller, and how long one may last.
+    # Watches that one worker holds, of them how many for one organisation, and how long one may last.
     watches_max: int = 1000
-    watches_per_caller_max: int = 600
+    watches_per_organisation_max: int = 600
     watch_seconds_max: int = 900
     # A call ends after this, whatever its caller allows.
     deadline_seconds_max: float = 30.0

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from verbund.clock import wall_clock
 from verbund.database.database import Database
 from verbund.registry.changes.domain import Change, Cursor
 from verbund.registry.changes.messages import token_of
-from verbund.registry.changes.store import ChangeStore
+from verbund.registry.changes.store import ChangeStore, Rest
 from verbund.registry.projects.domain import Project
 from verbund.registry.projects.store import ProjectStore
 from verbund.registry.v1 import change_service_pb2 as pb
@@ -97,6 +97,25 @@ def test_a_watch_of_some_resources_is_told_of_them_only(mesh: Mesh) -> None:
         assert take(stream, 1) == [(CREATED, "b")]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_was_withdrawn_is_not_shown_again(mesh: Mesh, *, kept: bool) -> None:
+    """An old or a made-up token leads to what may be seen now: of the rest comes that it went, from memory or table."""
+    with watching(mesh.citylab) if kept else nullcontext() as memory:
+        mesh.citylab.create("begin", visibility=PUBLIC)
+        token = next(memory).resume_token if memory else token_of(Cursor(0, 0))
+        for project_id in ("p", "q"):
+            created = mesh.citylab.create(project_id, visibility=PUBLIC)
+            mesh.citylab.update(projects.Project(name=created.name, status=IMPLEMENTATION), "status")
+        mesh.citylab.update(projects.Project(name="projects/citylab.p", visibility=INTERNAL), "visibility")
+        mesh.citylab.delete("projects/citylab.q")
+        mesh.citylab.create("end", visibility=PUBLIC)
+        if memory:
+            take(memory, 7)
+        with watching(mesh.stranger, token) as resumed:
+            expected = [*([] if kept else [(CREATED, "begin")]), (HIDDEN, "p"), (DELETED, "q"), (CREATED, "end")]
+            assert take(resumed, len(expected)) == expected
+
+
 def test_a_token_that_this_feed_never_gave_is_refused(mesh: Mesh) -> None:
     """Nonsense, a cut token, and one of a feed that is further on are all CURSOR_INVALID."""
     with watching(mesh.citylab) as stream:
@@ -141,6 +160,18 @@ def writer(mesh: Mesh) -> Iterator[Writer]:
     database = Database(mesh.dsn, role="registry_service", schema="registry", pool_size=4)
     yield Writer(database)
     database.close()
+
+
+def test_a_page_of_the_feed_is_bounded_in_bytes(mesh: Mesh, writer: Writer) -> None:
+    """Large changes come a few at a time, at least one, and none is lost between two pages."""
+    mesh.citylab.create("a")
+    mesh.citylab.create("b")
+    changes = ChangeStore()
+    with writer.database.read(writer.call()) as rows:
+        first, rest = changes.backlog(rows, Cursor(0, 0), size=10, bytes_max=1)
+        second, end = changes.backlog(rows, first[-1].cursor, size=10, bytes_max=1)
+    assert [entry.change.resource for entry in [*first, *second]] == ["projects/citylab.a", "projects/citylab.b"]
+    assert (rest, end) == (Rest.MORE, Rest.NOTHING)
 
 
 def test_a_late_commit_is_not_skipped(mesh: Mesh, writer: Writer) -> None:

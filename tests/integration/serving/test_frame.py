@@ -79,7 +79,9 @@ class Changes:
 
     def __init__(self, verifier: TokenVerifier) -> None:
         self.open: list[Watch] = []
-        self.watches = Watches(end=self.end, accepts=verifier.accepts, total_max=100, per_caller_max=50, seconds_max=60)
+        self.watches = Watches(
+            end=self.end, accepts=verifier.accepts, total_max=100, per_organisation_max=50, seconds_max=60
+        )
 
     def ListChanges(self, request: changes.ListChangesRequest, call: Call) -> changes.ListChangesResponse:  # noqa: ARG002, N802
         return changes.ListChangesResponse()
@@ -91,9 +93,9 @@ class Changes:
         watch.offer(changes.WatchChangesResponse(started=changes.WatchStarted()))
         self.open.append(watch)
 
-    def publish(self, number: int) -> None:
+    def publish(self, token: object) -> None:
         for watch in self.open:
-            watch.offer(changes.WatchChangesResponse(resume_token=str(number)))
+            watch.offer(changes.WatchChangesResponse(resume_token=str(token)))
 
     @staticmethod
     def end(watch: Watch, cause: EndCause) -> changes.WatchChangesResponse:
@@ -340,8 +342,26 @@ def test_fifty_watches_hold_no_worker(channel: grpc.Channel, issuer: Issuer, fee
     for stream in streams:
         assert [next(stream).resume_token for _ in range(3)] == ["0", "1", "2"]
     one_more = refused(lambda: next(stub.WatchChanges(changes.WatchChangesRequest(), metadata=bearer(token))))
-    assert (one_more.reason, one_more.metadata["limit"]) == ("LIMIT_REACHED", "watches per caller")
+    assert (one_more.reason, one_more.metadata["limit"]) == ("LIMIT_REACHED", "watches per organisation")
     for stream in streams:
+        stream.cancel()
+
+
+def test_slow_readers_hold_up_their_own_organisation_only(
+    channel: grpc.Channel, issuer: Issuer, feeds: list[Changes]
+) -> None:
+    """However many watches of one organisation read nothing, another's gets its messages at once."""
+    stub = changes_grpc.ChangeServiceStub(channel)
+    slow, quick = issuer.token(), issuer.token("other")
+    streams = [stub.WatchChanges(changes.WatchChangesRequest(), metadata=bearer(slow)) for _ in range(20)]
+    while len(feeds[0].open) < len(streams):
+        time.sleep(0.01)
+    read = stub.WatchChanges(changes.WatchChangesRequest(), metadata=bearer(quick), timeout=5)
+    assert next(read).WhichOneof("event") == "started"
+    for _ in range(4):
+        feeds[0].publish("x" * 1_000_000)
+        assert len(next(read).resume_token) == 1_000_000
+    for stream in (*streams, read):
         stream.cancel()
 
 

@@ -16,13 +16,16 @@ import structlog
 from verbund.database.database import Database
 from verbund.registry.changes.domain import Cursor, Entry
 from verbund.registry.changes.messages import change_of, token_of
-from verbund.registry.changes.store import CHANNEL, ChangeStore
+from verbund.registry.changes.store import CHANNEL, ChangeStore, Rest
 from verbund.registry.v1 import change_service_pb2 as pb
 from verbund.serving.call import Call
 from verbund.serving.refusals import Refusal
 from verbund.serving.watches import QUEUE_MAX, Watch
 
 PAGE = 200
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+BACKLOG_BYTES_MAX = 256 * 1024  # of a page that is read for one watch alone, and of what it waits for before the next
+WAITING_BYTES_MAX = 4 * 1024 * 1024  # of changes that many watches share
 RECENT_MAX = 500  # changes kept in memory, so that a watch can join between two readings
 RECENT_BYTES_MAX = 8 * 1024 * 1024
 RETRY_SECONDS = 1.0
@@ -43,6 +46,10 @@ class Published:
         self._entry = entry
         self._told: dict[str, pb.ChangeType.ValueType | None] = {}
         self._messages: dict[int, bytes] = {}
+
+    def shows(self, organisation: str) -> bool:
+        """Whether callers of an organisation see the resource after it."""
+        return self._entry.change.after.includes(organisation)
 
     def message(self, organisation: str) -> bytes | None:
         """The message for callers of an organisation; None where they may not know."""
@@ -74,16 +81,21 @@ class Follower:
             self.watch = watch
             watch.offer(pb.WatchChangesResponse(started=pb.WatchStarted(), resume_token=token_of(self.after)))
 
-    def take(self, published: Published) -> None:
-        """Offers a change that comes after what the watch has, if it is for it."""
+    def take(self, published: Published, latest: Published | None = None) -> None:
+        """Offers a change that comes after what the watch has, if it is for it.
+
+        What the `latest` change of the resource withdrew is not shown again; of it comes that it went.
+        """
         with self._lock:
             if self._ended or self.watch is None or published.cursor <= self.after:
                 return
             self.after = published.cursor
             if self._resources and published.resource not in self._resources:
                 return
-            message = published.message(self.call.organisation)
-            if message is not None:
+            organisation = self.call.organisation
+            message = published.message(organisation)
+            withdrawn = latest is not None and published.shows(organisation) and not latest.shows(organisation)
+            if message is not None and not withdrawn:
                 self.watch.offer(message)
 
     def skip(self, to: Cursor) -> None:
@@ -102,9 +114,11 @@ class Follower:
         """Whether it still takes changes."""
         return not self._ended and self.watch is not None and self.watch.active
 
-    def has_room(self, count: int) -> bool:
+    def has_room(self, count: int, *, bytes_max: int = WAITING_BYTES_MAX) -> bool:
         """Whether so many changes fit behind what its reader has not yet taken, and a page of new ones."""
-        return self.watch is not None and self.watch.waiting + count + PAGE < QUEUE_MAX
+        if self.watch is None or self.watch.waiting_bytes >= bytes_max:
+            return False
+        return self.watch.waiting + count + PAGE < QUEUE_MAX
 
 
 class Feed:
@@ -169,8 +183,9 @@ class Feed:
             missing = [published for published in self._recent if published.cursor > follower.after]
             if not follower.has_room(len(missing)):
                 return False
+            latest = {published.resource: published for published in missing}
             for published in missing:
-                follower.take(published)
+                follower.take(published, latest[published.resource])
             if follower.active:
                 self._followers.add(follower)
         return True
@@ -207,13 +222,13 @@ class Feed:
         pause = WAIT_SECONDS_MIN
         while not self._stopping.is_set():
             with self._jobs.read(Call.internal("registry.feed", deadline_seconds=CALL_SECONDS)) as rows:
-                entries, waiting = self._changes.feed(rows, self._reached, size=PAGE)
+                entries, rest = self._changes.feed(rows, self._reached, size=PAGE, bytes_max=PAGE_BYTES_MAX)
             self._publish([Published(entry) for entry in entries])
-            if waiting:
+            if rest is Rest.NOTHING:
+                return
+            if rest is Rest.UNSETTLED:
                 self._stopping.wait(pause)
                 pause = min(pause * 2, WAIT_SECONDS_MAX)
-            elif len(entries) < PAGE:
-                return
 
     def _publish(self, changes: list[Published]) -> None:
         """Hands changes to the watches, and keeps the latest."""
@@ -246,9 +261,16 @@ class Feed:
             self._attention.clear()
             self._look()
             while self._lagging and not self._stopping.is_set():
-                progress = [self._advance(self._lagging.popleft()) for _ in range(len(self._lagging))]
+                progress = [self._advance(follower) for follower in self._turn()]
                 if not any(progress):
                     self._stopping.wait(WAIT_SECONDS_MAX)
+
+    def _turn(self) -> list[Follower]:
+        """The first lagging watch of each organisation: however many one has, another's does not wait for them."""
+        waiting = [self._lagging.popleft() for _ in range(len(self._lagging))]
+        first = {follower.call.organisation: follower for follower in reversed(waiting)}
+        self._lagging.extendleft(each for each in reversed(waiting) if each is not first[each.call.organisation])
+        return list(first.values())
 
     def _advance(self, follower: Follower) -> bool:
         """Gives a lagging watch its next page; tells whether that led anywhere."""
@@ -256,7 +278,7 @@ class Feed:
             return True
         moved = False
         try:
-            moved = follower.has_room(PAGE) and self._read_backlog(follower)
+            moved = follower.has_room(PAGE, bytes_max=BACKLOG_BYTES_MAX) and self._read_backlog(follower)
         except Refusal as refusal:
             log.warning("backlog waits", reason=refusal.reason)
         except Exception:
@@ -272,9 +294,9 @@ class Feed:
         call = dataclasses.replace(follower.call, deadline=time.monotonic() + CALL_SECONDS)
         with self._service.read(call) as rows:
             settled, _ = self._changes.horizon(rows)
-            entries, _ = self._changes.feed(rows, follower.after, size=PAGE)
+            entries, rest = self._changes.backlog(rows, follower.after, size=PAGE, bytes_max=BACKLOG_BYTES_MAX)
         for entry in entries:
             follower.take(Published(entry))
-        if len(entries) < PAGE:
+        if rest is not Rest.MORE:
             follower.skip(settled)  # whatever is left before it is not for this caller
         return True

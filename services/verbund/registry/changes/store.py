@@ -1,6 +1,8 @@
 """The table `changes`: one method, one visible statement."""
 
+import enum
 import hashlib
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -42,13 +44,42 @@ HORIZON = """
 """
 # `transaction` is a number to sort by, and `xid` the same as the driver reads it. A row is settled when no transaction
 # is running that began before its own: nothing can come between it and the rows before it any more.
+# Bodies come up to a number of bytes, and the first always; a row that has no room any more is the next page's.
 FEED = """
     SELECT transaction::text AS xid, position, resource, type, time, owner, organisation, changed_paths,
-        audience_before, audience_after, body, transaction < pg_snapshot_xmin(pg_current_snapshot()) AS settled
-    FROM registry.changes
-    WHERE (transaction, position) > (%(transaction)s::text::xid8, %(position)s)
-    ORDER BY transaction, position LIMIT %(size)s
+        audience_before, audience_after, CASE WHEN fits THEN body END AS body,
+        transaction < pg_snapshot_xmin(pg_current_snapshot()) AS settled, fits
+    FROM (
+        SELECT page.*, coalesce(sum(octet_length(body)) OVER before_it, 0) < %(bytes)s AS fits
+        FROM (
+            SELECT transaction, position, resource, type, time, owner, organisation, changed_paths, audience_before,
+                audience_after, body
+            FROM registry.changes c
+            WHERE (transaction, position) > (%(transaction)s::text::xid8, %(position)s) AND <shown>
+            ORDER BY transaction, position LIMIT %(size)s
+        ) AS page
+        WINDOW before_it AS (ORDER BY transaction, position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ) AS measured
+    ORDER BY transaction, position
 """
+FEED_OF_ALL = FEED.replace("<shown>", "true")
+# What was withdrawn from a caller is not shown again to one who comes with an old token: of a resource that the caller
+# may not see now, only that it went is left. The latest change that the caller may see tells which those are.
+BACKLOG = FEED.replace(
+    "<shown>",
+    """(NOT registry.sees(c.audience_after) OR (
+                SELECT registry.sees(latest.audience_after) FROM registry.changes latest
+                WHERE latest.resource = c.resource ORDER BY latest.position DESC LIMIT 1
+            ))""",
+)
+
+
+class Rest(enum.Enum):
+    """What follows a page of the feed."""
+
+    NOTHING = enum.auto()
+    MORE = enum.auto()
+    UNSETTLED = enum.auto()  # more, when an older transaction has ended
 
 
 class ChangeStore:
@@ -81,11 +112,23 @@ class ChangeStore:
         assert row is not None
         return Cursor(int(row["settled"]), 0), Cursor(int(row["newest"]), 0)
 
-    def feed(self, rows: Rows, after: Cursor, *, size: int) -> tuple[list[Entry], bool]:
-        """The settled changes after a cursor, in the feed's order; and whether more wait for a transaction to end."""
-        found = rows.all(FEED, transaction=str(after.transaction), position=after.position, size=size)
-        settled = [entry_of(row) for row in takewhile(lambda row: bool(row["settled"]), found)]
-        return settled, len(settled) < len(found)
+    def feed(self, rows: Rows, after: Cursor, *, size: int, bytes_max: int) -> tuple[list[Entry], Rest]:
+        """The settled changes after a cursor, in the feed's order, for those who may see everything."""
+        cursor = {"transaction": str(after.transaction), "position": after.position}
+        return page_of(rows.all(FEED_OF_ALL, **cursor, size=size, bytes=bytes_max), size)
+
+    def backlog(self, rows: Rows, after: Cursor, *, size: int, bytes_max: int) -> tuple[list[Entry], Rest]:
+        """The same for one caller: with row-level security, and without what was withdrawn since."""
+        cursor = {"transaction": str(after.transaction), "position": after.position}
+        return page_of(rows.all(BACKLOG, **cursor, size=size, bytes=bytes_max), size)
+
+
+def page_of(found: Sequence[dict[str, Any]], size: int) -> tuple[list[Entry], Rest]:
+    """The rows of a page that are settled and have room in it, and what follows them."""
+    taken = [entry_of(row) for row in takewhile(lambda row: row["settled"] and row["fits"], found)]
+    if len(taken) == len(found):
+        return taken, Rest.MORE if len(found) == size else Rest.NOTHING
+    return taken, Rest.MORE if found[len(taken)]["settled"] else Rest.UNSETTLED
 
 
 def entry_of(row: dict[str, Any]) -> Entry:

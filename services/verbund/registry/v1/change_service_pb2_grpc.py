@@ -65,6 +65,8 @@ class ChangeServiceServicer:
     def WatchChanges(self, request, context):
         """Follows the changes that the caller may see, from now or from a resume token on, each exactly once and in order.
 
+        What was withdrawn since a resume token is not shown again: of a resource that the caller may not see any more comes HIDDEN or DELETED alone.
+
         The stream begins with `started`, and ends with `end` when the token expires or the service stops; a stream that broke without `end` is resumed from
         the last token received.
         """

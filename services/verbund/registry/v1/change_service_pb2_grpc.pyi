@@ -41,6 +41,8 @@ class ChangeServiceStub:
     WatchChanges: _grpc.UnaryStreamMultiCallable[_change_service_pb2.WatchChangesRequest, _change_service_pb2.WatchChangesResponse]
     """Follows the changes that the caller may see, from now or from a resume token on, each exactly once and in order.
 
+    What was withdrawn since a resume token is not shown again: of a resource that the caller may not see any more comes HIDDEN or DELETED alone.
+
     The stream begins with `started`, and ends with `end` when the token expires or the service stops; a stream that broke without `end` is resumed from
     the last token received.
     """
@@ -57,6 +59,8 @@ class ChangeServiceAsyncStub(ChangeServiceStub):
     """Lists a resource's changes, the newest first."""
     WatchChanges: _aio.UnaryStreamMultiCallable[_change_service_pb2.WatchChangesRequest, _change_service_pb2.WatchChangesResponse]  # type: ignore[assignment]
     """Follows the changes that the caller may see, from now or from a resume token on, each exactly once and in order.
+
+    What was withdrawn since a resume token is not shown again: of a resource that the caller may not see any more comes HIDDEN or DELETED alone.
 
     The stream begins with `started`, and ends with `end` when the token expires or the service stops; a stream that broke without `end` is resumed from
     the last token received.
@@ -83,6 +87,8 @@ class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_change_service_pb2.WatchChangesResponse], _abc.AsyncIterator[_change_service_pb2.WatchChangesResponse]]:
         """Follows the changes that the caller may see, from now or from a resume token on, each exactly once and in order.
+
+        What was withdrawn since a resume token is not shown again: of a resource that the caller may not see any more comes HIDDEN or DELETED alone.
 
         The stream begins with `started`, and ends with `end` when the token expires or the service stops; a stream that broke without `end` is resumed from
         the last token received.
