@@ -1,6 +1,7 @@
 """Public keys of systems: three kinds are taken, everything else is refused in words that quote nothing."""
 
 import base64
+import itertools
 import json
 from typing import Any
 
@@ -85,6 +86,7 @@ def test_each_private_member_makes_a_key_private(name: str) -> None:
         members(RSA, n=base64.urlsafe_b64encode(b"\xff" * 1025).decode().rstrip("=")),
         members(EC) + " " * jwk.LENGTH_MAX,
     ],
+    ids=itertools.count(),  # the keys are new each time, and every process that collects must find the same names
 )
 def test_what_is_no_key_of_these_kinds_is_refused(text: str) -> None:
     """Short, long, foreign, off the curve, for another purpose, or written in a second way."""

@@ -1,5 +1,6 @@
 """Signing keys at rest: nothing is signed without the file that lies outside the database."""
 
+import itertools
 import json
 import stat
 from pathlib import Path
@@ -49,6 +50,7 @@ def test_a_file_that_others_may_read_is_refused(file: Path) -> None:
         json.dumps(ECKey.generate_key("P-256").as_dict(private=True)),
         json.dumps(OctKey.generate_key(128).as_dict(private=True)),
     ],
+    ids=itertools.count(),  # the keys are new each time, and every process that collects must find the same names
 )
 def test_a_file_with_something_else_is_refused(file: Path, content: str) -> None:
     """Without showing what it holds."""
