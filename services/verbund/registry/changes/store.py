@@ -50,7 +50,8 @@ FEED = """
         audience_before, audience_after, CASE WHEN fits THEN body END AS body,
         transaction < pg_snapshot_xmin(pg_current_snapshot()) AS settled, fits
     FROM (
-        SELECT page.*, coalesce(sum(octet_length(body)) OVER before_it, 0) < %(bytes)s AS fits
+        SELECT transaction, position, resource, type, time, owner, organisation, changed_paths, audience_before,
+            audience_after, body, coalesce(sum(octet_length(body)) OVER before_it, 0) < %(bytes)s AS fits
         FROM (
             SELECT transaction, position, resource, type, time, owner, organisation, changed_paths, audience_before,
                 audience_after, body
