@@ -358,7 +358,7 @@ def test_slow_readers_hold_up_their_own_organisation_only(
         time.sleep(0.01)
     read = stub.WatchChanges(changes.WatchChangesRequest(), metadata=bearer(quick), timeout=5)
     assert next(read).WhichOneof("event") == "started"
-    for _ in range(4):
+    for _ in range(16):
         feeds[0].publish("x" * 1_000_000)
         assert len(next(read).resume_token) == 1_000_000
     for stream in (*streams, read):
