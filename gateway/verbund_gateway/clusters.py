@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from verbund.serving.http import HEALTH_PATH
+
 from verbund_gateway.extension import Config, extension, seconds, typed
 from verbund_gateway.settings import GRPC, GatewaySettings
 
@@ -33,7 +35,7 @@ def workers(name: str, sockets: list[Path], *, http2: bool) -> Config:
         "load_assignment": endpoints(name, [{"pipe": {"path": str(socket)}} for socket in sockets]),
         "typed_extension_protocol_options": {PROTOCOLS: protocol_options(http2=http2)},
         "outlier_detection": outliers(),
-        **({"health_checks": [health()]} if http2 else {}),
+        "health_checks": [health(http2=http2)],
         "circuit_breakers": {
             "thresholds": [
                 {"max_connections": 1024, "max_pending_requests": 1024, "max_requests": 4096, "max_retries": 64}
@@ -64,15 +66,16 @@ def outliers() -> Config:
     }
 
 
-def health() -> Config:
+def health(*, http2: bool) -> Config:
     """How the gateway learns that a worker is about to stop: the worker says so, and takes calls for a while longer.
 
     A call that reached it after it stopped to listen would be lost. Its own word counts at once; silence has to last,
     since a worker that is merely busy answers late.
     """
     often = seconds(0.25)
+    question: Config = {"grpc_health_check": {}} if http2 else {"http_health_check": {"path": HEALTH_PATH}}
     return {
-        "grpc_health_check": {},
+        **question,
         "interval": often,
         "unhealthy_interval": often,
         "no_traffic_interval": often,

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from verbund.serving import infrastructure
+from verbund.serving.http import HEALTH_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def serving(worker: Worker, socket: Path) -> Iterator[Worker]:
 
 @dataclass(slots=True)
 class Pages:
-    """A plain HTTP server on a Unix socket; it answers 200 and remembers each request's method, path and headers."""
+    """A plain HTTP server on a Unix socket; it answers 200 and remembers each request, but those for its health."""
 
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
@@ -118,7 +119,8 @@ def serving_http(socket: Path) -> Iterator[Pages]:
 
         def handle_request(self) -> None:
             self.rfile.read(int(self.headers.get("content-length", "0")))
-            pages.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
+            if self.path != HEALTH_PATH:
+                pages.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
             self.send_response(200)
             self.send_header("content-length", "2")
             self.end_headers()

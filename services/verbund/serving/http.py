@@ -16,6 +16,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+HEALTH_PATH = "/healthz"
 FAULT = 500
 CARRIED = ("traceparent", "tracestate", EXTERNAL)
 FAULT_BODY = b'{"code":13,"message":"The mesh failed.","details":[]}'
@@ -37,6 +38,20 @@ def observed(application: ASGIApp, area: str) -> ASGIApp:
         await Request(tracer, area, scope, send).run(application, receive)
 
     return observing
+
+
+def telling_health(application: ASGIApp, healthy: Callable[[], bool]) -> ASGIApp:
+    """The application with the path at which the gateway asks whether to send it requests; nobody else reaches it."""
+
+    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != HEALTH_PATH:
+            await application(scope, receive, send)
+            return
+        status = 200 if healthy() else 503
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    return telling
 
 
 class Request:

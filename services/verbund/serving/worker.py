@@ -21,6 +21,7 @@ from verbund.serving import infrastructure, logs, tracing
 from verbund.serving.area import Area, Job
 from verbund.serving.authentication import Authentication
 from verbund.serving.authorisation import Authorisation
+from verbund.serving.http import telling_health
 from verbund.serving.rpc import Interceptor
 from verbund.serving.server import build_server, listen
 from verbund.serving.settings import ServingSettings
@@ -57,7 +58,7 @@ def run(
     area: Area = importlib.import_module(f"verbund.{name}.main").build(environment, verifier.accepts)
     with Worker(area, settings, verifier, worker, reflected=reflected) as serving:
         if wait_until_ready(lambda: verifier.ready() and area.ready(), stop):
-            serving.health.set("", health_pb2.HealthCheckResponse.SERVING)
+            serving.take_calls()
             log.info("ready", area=name, worker=worker)
             if ready_fd is not None:
                 os.write(ready_fd, b"1")
@@ -111,9 +112,10 @@ class Worker:
         self._number = number
         self._jobs = Jobs(area.jobs)
         self._http: HttpServer | None = None
+        self._taking_calls = False
         interceptors = interceptors_of(settings, verifier)
         self._server = build_server(settings, interceptors, area.servicers)
-        self.health = infrastructure.add_health(self._server)
+        self._health = infrastructure.add_health(self._server)
         own = [servicer.service.full_name for servicer in area.servicers]
         infrastructure.add_reflection(self._server, tuple(dict.fromkeys((*own, *reflected))), interceptors)
 
@@ -121,16 +123,22 @@ class Worker:
         listen(self._server, self._settings, self._socket("grpc"))
         self._server.start()
         if self._area.http is not None and (path := self._socket("http")) is not None:
-            self._http = HttpServer(self._area.http, path)
+            self._http = HttpServer(telling_health(self._area.http, lambda: self._taking_calls), path)
         self._jobs.start()
         return self
+
+    def take_calls(self) -> None:
+        """Tells that calls may be sent here."""
+        self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        self._taking_calls = True
 
     def __exit__(self, *_: object) -> None:
         """Tells that it leaves, ends the watches, lets calls finish, then stops everything else.
 
         gRPC cancels what arrives after its stop: by then nobody may send calls here any more.
         """
-        self.health.enter_graceful_shutdown()
+        self._taking_calls = False
+        self._health.enter_graceful_shutdown()
         time.sleep(self._settings.leave_seconds)
         self._area.drain()
         self._server.stop(self._settings.drain_seconds).wait()
