@@ -70,7 +70,7 @@ def draw(figures: Sequence[Figure]) -> None:
         names = [figure.what.replace("`", "") for figure in shown]
         axes.barh(names, middle, color=colour, height=0.55, xerr=spread, ecolor=INK, capsize=3)
         axes.axvline(1, color=INK, linestyle="--", linewidth=1)
-        axes.set_xlabel("share of what is to be reached (dashed: all of it); shorter is better; lines: min and max")
+        axes.set_xlabel("share of what it should at most be (dashed); shorter is better; lines: min and max")
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlim(left=0)
         drawing.savefig(PICTURE, transparent=True, bbox_inches="tight", metadata={"Date": None})
