@@ -157,8 +157,8 @@ def receive(link: Link, deadline: float) -> list[PGresult]:
     """The results up to the end of the pipeline; raises OperationalError where the server is gone."""
     pgconn = link.pgconn
     results: list[PGresult] = []
-    flush(pgconn, deadline)
-    link.read(deadline)  # the end of the pipeline was sent just now: there is more to come
+    if flush(pgconn, deadline):
+        link.read(deadline)  # nothing was read yet: there is more to come
     while True:
         while pgconn.is_busy():
             link.read(deadline)
@@ -172,13 +172,17 @@ def receive(link: Link, deadline: float) -> list[PGresult]:
         pgconn.get_result()  # None: a statement has one result; nothing is waited for
 
 
-def flush(pgconn: PGconn, deadline: float) -> None:
-    """Sends what is queued, reading what comes meanwhile, so that neither side waits for the other for ever."""
+def flush(pgconn: PGconn, deadline: float) -> bool:
+    """Sends what is queued, reading what comes meanwhile, so that neither side waits for the other for ever.
+
+    Whether nothing was read: what goes in one piece is not answered before.
+    """
     if not pgconn.flush():
-        return
+        return True
     waiting = select.poll()
     waiting.register(pgconn.socket, select.POLLIN | select.POLLOUT)
     while pgconn.flush():
         if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
             raise psycopg.OperationalError("PostgreSQL did not take the statement in time")
         pgconn.consume_input()
+    return False

@@ -189,6 +189,15 @@ def test_a_statement_ends_with_the_calls_deadline(database: Database) -> None:
     assert notes(database, "organisations/a") == []
 
 
+def test_what_is_sent_in_pieces_is_answered_at_once(database: Database) -> None:
+    """A statement larger than a socket's buffer is answered while it is sent, and nobody waits for more after that."""
+    started = time.monotonic()
+    for size in range(200_000, 1_200_000, 5_000):
+        with database.read(call_of("organisations/a", seconds=5)) as rows:
+            assert rows.one("SELECT length(%(text)s) AS length", text="x" * size) == {"length": size}
+    assert time.monotonic() - started < 60
+
+
 def test_conflicting_transactions_are_told_so(database: Database) -> None:
     """A deadlock becomes ABORTED for one of the two, and never an internal error."""
     for name in ("1", "2"):
