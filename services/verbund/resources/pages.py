@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
@@ -12,6 +12,9 @@ from google.protobuf.message import Message
 
 from verbund.serving.refusals import Invalid, Violation
 
+# Of the bodies of a page, whose statement ends with the one that reaches it. In JSON they may take six times as much,
+# and an answer holds 16 MiB.
+BYTES_MAX = 2 * 1024 * 1024
 Entry = TypeVar("Entry")
 
 
@@ -47,9 +50,15 @@ class Page:
         """The entries that were read, without the one more."""
         return found[: self.size]
 
-    def next_token(self, found: Sequence[Named]) -> str:
-        """The token of the page after this one; empty where none follows."""
-        return encode(self.arguments, found[self.size - 1].name) if len(found) > self.size else ""
+    def next_token(self, found: Sequence[Named], *, full: bool = False) -> str:
+        """The token of the page after this one; empty where none follows. A page may be full before its size."""
+        more = full or len(found) > self.size
+        return encode(self.arguments, self.shown(found)[-1].name) if more else ""
+
+
+def are_full(bodies: Iterable[bytes]) -> bool:
+    """Whether bodies fill a page, so that more may follow."""
+    return sum(map(len, bodies)) >= BYTES_MAX
 
 
 def size(requested: int, *, default: int = 50, maximum: int = 1000) -> int:

@@ -1,6 +1,7 @@
 """Projects over the wire: what is recorded is read back, found, changed by its owner, and gone when deleted."""
 
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,7 +9,8 @@ import psycopg
 import pytest
 from google.rpc import error_details_pb2 as details
 from verbund.registry.v1 import project_service_pb2 as pb
-from verbund.registry.v1.strategy_service_pb2 import CreateStrategyRequest, Strategy
+from verbund.registry.v1.change_service_pb2 import ListChangesRequest
+from verbund.registry.v1.strategy_service_pb2 import CreateStrategyRequest, ListStrategiesRequest, Strategy
 from verbund.registry.v1.types_pb2 import Identifier, LocalizedText, Period, Source
 from verbund.sdk.refusals import Refused
 
@@ -264,6 +266,38 @@ def test_pages_of_a_list_hold_each_project_once(mesh: Mesh) -> None:
         request.page_token = page.next_page_token
         mesh.citylab.create(f"a{len(seen)}")  # before the present position
     assert seen == names
+
+
+def pages_of(call: Callable[..., Any], request: Any) -> list[Any]:
+    """Every page of a list."""
+    found = [call(request, timeout=TIMEOUT_SECONDS)]
+    while found[-1].next_page_token:
+        request.page_token = found[-1].next_page_token
+        found.append(call(request, timeout=TIMEOUT_SECONDS))
+    return found
+
+
+def test_large_resources_make_small_pages(mesh: Mesh) -> None:
+    """Whatever others record, a list, a search and a history can be answered: pages are bounded in bytes, too."""
+    large = LocalizedText(de="platz " + "\N{CJK UNIFIED IDEOGRAPH-4E00}" * 19_000)
+    long = LocalizedText(de=large.de, en=large.de)
+    for number in range(20):
+        mesh.citylab.create(f"p{number:02}", title=long, description=long, visibility=PUBLIC)
+        mesh.citylab.update(pb.Project(name="projects/citylab.p00", title=LocalizedText(en=f"{number}")), "title.en")
+        strategy = Strategy(title=long, description=long)
+        request = CreateStrategyRequest(strategy_id=f"s{number:02}", strategy=strategy)
+        mesh.citylab.strategies.CreateStrategy(request, timeout=TIMEOUT_SECONDS)
+    lists = pages_of(mesh.stranger.projects.ListProjects, pb.ListProjectsRequest(page_size=1000))
+    searches = pages_of(mesh.stranger.projects.SearchProjects, pb.SearchProjectsRequest(query="platz", page_size=100))
+    histories = pages_of(mesh.stranger.changes.ListChanges, ListChangesRequest(parent="projects/citylab.p00"))
+    strategies = pages_of(mesh.stranger.strategies.ListStrategies, ListStrategiesRequest())
+    for found in (lists, searches, histories, strategies):
+        assert len(found) > 1
+        assert all(page.ByteSize() < 3 * 1024 * 1024 for page in found)
+    for found in (lists, searches):
+        assert sorted(each.name[-3:] for page in found for each in page.projects) == [f"p{n:02}" for n in range(20)]
+    assert [each.name[-3:] for page in strategies for each in page.strategies] == [f"s{n:02}" for n in range(20)]
+    assert len([each for page in histories for each in page.changes]) == 21
 
 
 def test_a_page_token_is_good_for_its_own_list_only(mesh: Mesh) -> None:

@@ -39,7 +39,8 @@ class ChangeServicer:
             latest = self._changes.history(rows, request.parent, size=1)
             require_history(latest[0] if latest else None, request.parent, call.organisation)
             found = self._changes.history(rows, request.parent, before=int(position[0]), size=size + 1)
-        token = pages.encode(arguments, found[size - 1].cursor.position) if len(found) > size else ""
+        more = len(found) > size or pages.are_full(entry.change.body or b"" for entry in found)
+        token = pages.encode(arguments, found[:size][-1].cursor.position) if more else ""
         told = [(entry, entry.change.told(call.organisation)) for entry in found[:size]]
         changes = [change_of(entry, kind) for entry, kind in told if kind is not None]
         return pb.ListChangesResponse(changes=changes, next_page_token=token)

@@ -9,6 +9,7 @@ from typing import Any
 from verbund.database.rows import Rows, Transaction
 from verbund.registry.audience import Audience
 from verbund.registry.changes.domain import Change, Cursor, Entry
+from verbund.resources import pages
 
 CHANNEL = "registry_changes"
 POSITION_MAX = 2**63 - 1
@@ -35,8 +36,19 @@ RECORD = """
 HISTORY = """
     SELECT transaction::text AS xid, position, resource, type, time, owner, organisation, changed_paths,
         audience_before, audience_after, body
-    FROM registry.changes WHERE resource = %(resource)s AND position < %(before)s
-    ORDER BY position DESC LIMIT %(size)s
+    FROM (
+        SELECT transaction, position, resource, type, time, owner, organisation, changed_paths, audience_before,
+            audience_after, body, coalesce(sum(octet_length(body)) OVER before_it, 0) AS before
+        FROM (
+            SELECT transaction, position, resource, type, time, owner, organisation, changed_paths, audience_before,
+                audience_after, body
+            FROM registry.changes WHERE resource = %(resource)s AND position < %(before)s
+            ORDER BY position DESC LIMIT %(size)s
+        ) AS page
+        WINDOW before_it AS (ORDER BY position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ) AS measured
+    WHERE before < %(bytes)s
+    ORDER BY position DESC
 """
 HORIZON = """
     SELECT pg_snapshot_xmin(now.snapshot)::text AS settled, pg_snapshot_xmax(now.snapshot)::text AS newest
@@ -105,7 +117,8 @@ class ChangeStore:
 
     def history(self, rows: Rows, resource: str, *, before: int = POSITION_MAX, size: int) -> list[Entry]:
         """A resource's changes before a position, the newest first."""
-        return [entry_of(row) for row in rows.all(HISTORY, resource=resource, before=before, size=size)]
+        found = rows.all(HISTORY, resource=resource, before=before, size=size, bytes=pages.BYTES_MAX)
+        return [entry_of(row) for row in found]
 
     def horizon(self, rows: Rows) -> tuple[Cursor, Cursor]:
         """The cursor that nothing can still commit before, and the one that no transaction has passed yet."""

@@ -55,7 +55,8 @@ class ProjectServicer:
         with self._database.read(call) as rows:
             found = self._projects.list(rows, condition, after=page.after, size=page.limit)
         shown = [project.content for project in page.shown(found) if project.audience.includes(call.organisation)]
-        return pb.ListProjectsResponse(projects=shown, next_page_token=page.next_token(found))
+        full = pages.are_full(project.body for project in found)
+        return pb.ListProjectsResponse(projects=shown, next_page_token=page.next_token(found, full=full))
 
     def SearchProjects(self, request: pb.SearchProjectsRequest, call: Call) -> pb.SearchProjectsResponse:
         """Finds projects by words, the best first."""
@@ -69,9 +70,11 @@ class ProjectServicer:
             return pb.SearchProjectsResponse()
         with self._database.read(call) as rows:
             found = self._projects.search(rows, words, after=(score, name), size=size + 1)
-        hits = [hit for hit in found[:size] if hit.project.audience.includes(call.organisation)]
-        more = len(found) > size and answered + size < SEARCH_MAX
-        token = next_search(arguments, found[size - 1], answered + size) if more else ""
+        full = pages.are_full(hit.project.body for hit in found)
+        count = min(size, len(found))
+        hits = [hit for hit in found[:count] if hit.project.audience.includes(call.organisation)]
+        more = (full or len(found) > size) and answered + count < SEARCH_MAX
+        token = next_search(arguments, found[count - 1], answered + count) if more else ""
         return pb.SearchProjectsResponse(projects=[hit.project.content for hit in hits], next_page_token=token)
 
     def UpdateProject(self, request: pb.UpdateProjectRequest, call: Call) -> pb.Project:

@@ -12,6 +12,7 @@ from verbund.database.rows import Rows, Transaction
 from verbund.registry.audience import Audience
 from verbund.registry.projects.domain import Project, members_of
 from verbund.registry.projects.query import Words
+from verbund.resources import pages
 from verbund.resources.filters import Condition
 from verbund.resources.names import ProjectName
 from verbund.serving.refusals import Absent, Exists, Invalid, Stale
@@ -22,15 +23,28 @@ ALIKE_WORDS_MAX = 4  # the longest say most
 FIND = "SELECT body, revision, audience FROM registry.projects WHERE name = %(name)s"
 LOCK = "SELECT body, revision, audience FROM registry.projects WHERE name = %(name)s FOR UPDATE"
 LIST = """
-    SELECT p.name, p.body, p.revision, p.audience FROM registry.projects p
-    WHERE p.name > %(after)s AND (<condition>)
-    ORDER BY p.name LIMIT %(size)s
+    SELECT body, revision, audience FROM (
+        SELECT name, body, revision, audience,
+            sum(octet_length(body)) OVER (ORDER BY name) - octet_length(body) AS before
+        FROM (
+            SELECT p.name, p.body, p.revision, p.audience FROM registry.projects p
+            WHERE p.name > %(after)s AND (<condition>)
+            ORDER BY p.name LIMIT %(size)s
+        ) AS page
+    ) AS measured
+    WHERE before < %(bytes)s
+    ORDER BY name
 """
 SEARCH = """
-    SELECT name, score, body, 0 AS revision, audience
-    FROM registry.search_projects(
-        to_tsquery('pg_catalog.german', %(starts)s), to_tsquery('pg_catalog.english', %(starts)s), %(words)s,
-        %(score)s, %(name)s, %(size)s)
+    SELECT score, body, 0 AS revision, audience FROM (
+        SELECT name, score, body, audience,
+            sum(octet_length(body)) OVER (ORDER BY score DESC, name) - octet_length(body) AS before
+        FROM registry.search_projects(
+            to_tsquery('pg_catalog.german', %(starts)s), to_tsquery('pg_catalog.english', %(starts)s), %(words)s,
+            %(score)s, %(name)s, %(size)s)
+    ) AS measured
+    WHERE before < %(bytes)s
+    ORDER BY score DESC, name
 """
 INSERT = """
     WITH project AS (
@@ -95,13 +109,15 @@ class ProjectStore:
     def list(self, rows: Rows, condition: Condition, *, after: str, size: int) -> Sequence[Project]:
         """The projects that a condition is true for, by name."""
         statement = LIST.replace("<condition>", condition.sql)
-        return [project_of(row) for row in rows.all(statement, after=after, size=size, **condition.parameters)]
+        found = rows.all(statement, after=after, size=size, bytes=pages.BYTES_MAX, **condition.parameters)
+        return [project_of(row) for row in found]
 
     def search(self, rows: Rows, words: Words, *, after: tuple[float, str], size: int) -> Sequence[Hit]:
         """The projects that words find, the best first."""
         score, name = after
         alike = sorted(words.plain, key=len, reverse=True)[:ALIKE_WORDS_MAX]
-        found = rows.all(SEARCH, starts=words.starts(), words=alike, score=score, name=name, size=size)
+        given = {"starts": words.starts(), "words": alike, "score": score, "name": name}
+        found = rows.all(SEARCH, **given, size=size, bytes=pages.BYTES_MAX)
         return [Hit(row["score"], project_of(row)) for row in found]
 
     def insert(self, tx: Transaction, project: Project) -> None:

@@ -10,6 +10,7 @@ from verbund.registry.changes.store import ChangeStore
 from verbund.registry.strategies.domain import Strategy
 from verbund.registry.strategies.store import MeasureStore, StrategyStore
 from verbund.registry.v1 import strategy_service_pb2 as pb
+from verbund.resources import pages
 from verbund.resources.names import MeasureName, StrategyName
 from verbund.resources.pages import Page
 from verbund.serving.call import Call
@@ -53,7 +54,8 @@ class StrategyServicer:
         with self._database.read(call) as rows:
             found = self._strategies.list(rows, after=page.after, size=page.limit)
         shown = [strategy.content for strategy in page.shown(found)]
-        return pb.ListStrategiesResponse(strategies=shown, next_page_token=page.next_token(found))
+        full = pages.are_full(strategy.body for strategy in found)
+        return pb.ListStrategiesResponse(strategies=shown, next_page_token=page.next_token(found, full=full))
 
     def UpdateStrategy(self, request: pb.UpdateStrategyRequest, call: Call) -> pb.Strategy:
         """Changes a strategy; an update that changes nothing is answered and told to nobody."""
@@ -95,7 +97,8 @@ class StrategyServicer:
             parent = self._strategies.find(rows, StrategyName(request.parent))
             found = self._measures.list(rows, StrategyName(parent.name), after=page.after, size=page.limit)
         shown = [measure.content for measure in page.shown(found)]
-        return pb.ListMeasuresResponse(measures=shown, next_page_token=page.next_token(found))
+        full = pages.are_full(measure.body for measure in found)
+        return pb.ListMeasuresResponse(measures=shown, next_page_token=page.next_token(found, full=full))
 
     def UpdateMeasure(self, request: pb.UpdateMeasureRequest, call: Call) -> pb.Measure:
         """Changes a measure; an update that changes nothing is answered and told to nobody."""

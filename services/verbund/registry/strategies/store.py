@@ -10,12 +10,22 @@ from verbund.database.rows import Rows, Transaction
 from verbund.registry.audience import EVERY_MEMBER
 from verbund.registry.records import Record
 from verbund.registry.strategies.domain import Measure, Strategy
+from verbund.resources import pages
 from verbund.resources.names import MeasureName, StrategyName
 from verbund.serving.refusals import Absent, Exists, Stale, StateForbids
 
 FIND_STRATEGY = "SELECT body, revision FROM registry.strategies WHERE name = %(name)s"
 LOCK_STRATEGY = "SELECT body, revision FROM registry.strategies WHERE name = %(name)s FOR UPDATE"
-LIST_STRATEGIES = "SELECT body, revision FROM registry.strategies WHERE name > %(after)s ORDER BY name LIMIT %(size)s"
+LIST_STRATEGIES = """
+    SELECT body, revision FROM (
+        SELECT name, body, revision, sum(octet_length(body)) OVER (ORDER BY name) - octet_length(body) AS before
+        FROM (
+            SELECT name, body, revision FROM registry.strategies WHERE name > %(after)s ORDER BY name LIMIT %(size)s
+        ) AS page
+    ) AS measured
+    WHERE before < %(bytes)s
+    ORDER BY name
+"""
 INSERT_STRATEGY = """
     INSERT INTO registry.strategies (name, owner, revision, body) VALUES (%(name)s, %(owner)s, %(revision)s, %(body)s)
 """
@@ -28,8 +38,15 @@ DELETE_STRATEGY = "DELETE FROM registry.strategies WHERE name = %(name)s"
 FIND_MEASURE = "SELECT body, revision FROM registry.measures WHERE name = %(name)s"
 LOCK_MEASURE = "SELECT body, revision FROM registry.measures WHERE name = %(name)s FOR UPDATE"
 LIST_MEASURES = """
-    SELECT body, revision FROM registry.measures WHERE strategy = %(strategy)s AND name > %(after)s
-    ORDER BY name LIMIT %(size)s
+    SELECT body, revision FROM (
+        SELECT name, body, revision, sum(octet_length(body)) OVER (ORDER BY name) - octet_length(body) AS before
+        FROM (
+            SELECT name, body, revision FROM registry.measures WHERE strategy = %(strategy)s AND name > %(after)s
+            ORDER BY name LIMIT %(size)s
+        ) AS page
+    ) AS measured
+    WHERE before < %(bytes)s
+    ORDER BY name
 """
 INSERT_MEASURE = """
     INSERT INTO registry.measures (name, strategy, owner, revision, body)
@@ -56,7 +73,8 @@ class StrategyStore:
 
     def list(self, rows: Rows, *, after: str, size: int) -> Sequence[Strategy]:
         """Strategies by name."""
-        return [strategy_of(row, "") for row in rows.all(LIST_STRATEGIES, after=after, size=size)]
+        found = rows.all(LIST_STRATEGIES, after=after, size=size, bytes=pages.BYTES_MAX)
+        return [strategy_of(row, "") for row in found]
 
     def insert(self, tx: Transaction, strategy: Strategy) -> None:
         """Records a strategy; raises Exists."""
@@ -89,7 +107,7 @@ class MeasureStore:
 
     def list(self, rows: Rows, strategy: StrategyName, *, after: str, size: int) -> Sequence[Measure]:
         """A strategy's measures by name."""
-        found = rows.all(LIST_MEASURES, strategy=strategy, after=after, size=size)
+        found = rows.all(LIST_MEASURES, strategy=strategy, after=after, size=size, bytes=pages.BYTES_MAX)
         return [measure_of(row, "") for row in found]
 
     def insert(self, tx: Transaction, measure: Measure, strategy: Strategy) -> None:
