@@ -19,6 +19,7 @@ EXPOSED = "grpc-status,grpc-message,grpc-status-details-bin,x-trace-id,traceresp
 ASKED = "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent,if-match,if-none-match"
 # A call that no worker received can be sent to another one; one that may have begun, only where its rule says so.
 NOT_RECEIVED, MAYBE_BEGUN = "connect-failure,refused-stream", "reset"
+MARGIN_SECONDS = 0.1
 
 
 def route_configuration(settings: GatewaySettings, areas: Areas, http_routes: Iterable[HttpRoute]) -> Config:
@@ -78,19 +79,23 @@ def method_route(settings: GatewaySettings, area: str, method: MethodDescriptor,
 
 
 def bounded(settings: GatewaySettings) -> Config:
-    """How long a call may take: as long as the client says, but never longer than the mesh's limit."""
-    limit = seconds(settings.call_seconds_max)
-    return {"timeout": limit, "max_stream_duration": {"max_stream_duration": limit, "grpc_timeout_header_max": limit}}
+    """How long a call may take: as long as the client says, but never longer than the mesh's limit.
+
+    The gateway gives up a little before the client and the service do, or one of them ends the call without a reason.
+    """
+    limit = settings.call_seconds_max
+    duration = {
+        "max_stream_duration": seconds(limit - MARGIN_SECONDS),
+        "grpc_timeout_header_max": seconds(limit),
+        "grpc_timeout_header_offset": seconds(MARGIN_SECONDS),
+    }
+    return {"timeout": seconds(limit), "max_stream_duration": duration}
 
 
 def endless(settings: GatewaySettings) -> Config:
-    """How long a watch may live, however quiet it is. A client's own deadline ends it earlier."""
+    """How long a watch may live, however quiet it is. A client's own deadline is between it and the service."""
     limit = seconds(settings.watch_seconds_max)
-    return {
-        "timeout": "0s",
-        "idle_timeout": "0s",
-        "max_stream_duration": {"max_stream_duration": limit, "grpc_timeout_header_max": limit},
-    }
+    return {"timeout": "0s", "idle_timeout": "0s", "max_stream_duration": {"max_stream_duration": limit}}
 
 
 def reflection(settings: GatewaySettings, areas: Areas) -> Config:
