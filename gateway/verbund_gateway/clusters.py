@@ -34,6 +34,8 @@ def workers(name: str, sockets: list[Path], *, http2: bool) -> Config:
         "lb_policy": "LEAST_REQUEST",
         "load_assignment": endpoints(name, [{"pipe": {"path": str(socket)}} for socket in sockets]),
         "typed_extension_protocol_options": {PROTOCOLS: protocol_options(http2=http2)},
+        # What is heard of a worker counts at once: Envoy would else gather such news for a second.
+        "common_lb_config": {"update_merge_window": seconds(0)},
         "outlier_detection": outliers(),
         "health_checks": [health(http2=http2)],
         "circuit_breakers": {

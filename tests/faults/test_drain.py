@@ -84,6 +84,8 @@ def test_five_hundred_watches_go_on_elsewhere_when_their_worker_stops(up: Up, sy
     """
     last = "projects/watcher.last"
     pair = writers(system, "drain")
+    with Load(read_over_grpc(system, system.create("first").name)) as reads:
+        reads.go_on(50)  # by then the gateway knows both workers
     with ExitStack() as stack, ThreadPoolExecutor(WATCHES) as pool:
         channels = [stack.enter_context(system.new_channel()) for _ in range(CONNECTIONS)]
         watchers = [Watcher(ChangeServiceStub(channels[number % CONNECTIONS]), last) for number in range(WATCHES)]
