@@ -8,7 +8,7 @@ class RegistrySettings:
     """Times are seconds."""
 
     # Database connections of one worker: as many as it carries out calls at once.
-    pool_size: int = 16
+    pool_size: int = 8
     # How often the feed looks for changes, woken or not.
     feed_look_seconds: float = 5.0
     # How often outdated answers are deleted.
