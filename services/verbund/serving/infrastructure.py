@@ -21,7 +21,7 @@ REFLECTION_RULE = Rule(
     permission="",
     audience=policy_pb2.AUDIENCE_SIGNED_IN,
     least_assurance=policy_pb2.ASSURANCE_LOW,
-    rate=policy_pb2.RATE_READ,
+    rate=policy_pb2.RATE_BULK,
     safe_to_retry=True,
 )
 REFLECTIONS_MAX = 2  # at once; a stream that stays open holds one of these threads and never a worker's

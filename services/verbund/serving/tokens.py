@@ -104,9 +104,9 @@ class TokenVerifier:
         self._lock = threading.Lock()
 
     def ready(self) -> bool:
-        """Whether there is a key to verify with."""
+        """Whether there is a key to verify with, and it is known what is revoked."""
         self._refresh()
-        return self._keys.version > 0
+        return self._keys.version > 0 and self._revocations.version > 0
 
     def verify(self, token: str) -> Principal:
         """Who the token speaks for; raises Unauthenticated, and never says why a token is not valid."""

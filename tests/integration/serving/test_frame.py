@@ -416,3 +416,15 @@ def test_reflection_is_for_the_signed_in(channel: grpc.Channel, issuer: Issuer) 
     names = {service.name for service in answer.list_services_response.service}
     assert {"verbund.registry.v1.ProjectService", "verbund.identity.v1.SystemService"} <= names
     assert refused(lambda: list(stub.ServerReflectionInfo(iter([request])))).reason == "NO_TOKEN"
+
+
+def test_a_worker_waits_until_it_knows_what_is_revoked(issuer: Issuer) -> None:
+    """With keys but without revocations it would accept what was taken back."""
+    issuer.revocations_file.unlink()
+    verifier = TokenVerifier(
+        issuer="i", audience="a", jwks_file=issuer.jwks_file, revocations_file=issuer.revocations_file
+    )
+    assert not verifier.ready()
+    issuer.revoke()
+    time.sleep(0.3)
+    assert verifier.ready()
