@@ -15,13 +15,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from verbund.identity.routes import JWKS_PATH, REVOKE_PATH, ROUTES, TOKEN_PATH
 from verbund.identity.tokens.domain import OAuthError
-from verbund.identity.tokens.endpoint import GRANT, TOKEN_PATH, Form, TokenEndpoint
+from verbund.identity.tokens.endpoint import GRANT, Form, TokenEndpoint
 from verbund.serving.refusals import Refusal
 
-REVOKE_PATH = "/oauth2/revoke"
-JWKS_PATH = "/oauth2/jwks"
-METADATA_PATH = "/.well-known/oauth-authorization-server"
 FORM_TYPE = "application/x-www-form-urlencoded"
 BODY_BYTES_MAX = 64 * 1024
 FIELDS_MAX = 32
@@ -45,15 +43,15 @@ def application(endpoint: TokenEndpoint, *, issuer: str, jwks_file: Path) -> Sta
     async def keys_read(_request: Request) -> Response:
         return await run_in_threadpool(published_keys, jwks_file)
 
-    return Starlette(
-        routes=[
-            Route(TOKEN_PATH, form_route(lambda form: issued(endpoint, form)), methods=["POST"]),
-            Route(REVOKE_PATH, form_route(lambda form: revoked(endpoint, form)), methods=["POST"]),
-            Route(JWKS_PATH, keys_read, methods=["GET"]),
-            Route(METADATA_PATH, metadata_read, methods=["GET"]),
-        ],
-        exception_handlers={Exception: failed},
-    )
+    handlers = {
+        "identity.tokens.issue": form_route(lambda form: issued(endpoint, form)),
+        "identity.tokens.revoke": form_route(lambda form: revoked(endpoint, form)),
+        "identity.keys.read": keys_read,
+        "identity.metadata.read": metadata_read,
+    }
+    # Routes come from the rules: a handler without a rule is not reached, and a rule without a handler fails the start.
+    routes = [Route(route.path, handlers[route.rule.name], methods=list(route.methods)) for route in ROUTES]
+    return Starlette(routes=routes, exception_handlers={Exception: failed})
 
 
 def metadata(issuer: str) -> dict[str, Any]:

@@ -3,6 +3,11 @@
 from verbund.policy.table import HttpRoute, Rule
 from verbund.policy.v1 import policy_pb2 as pb
 
+TOKEN_PATH = "/oauth2/token"  # noqa: S105 - a path
+REVOKE_PATH = "/oauth2/revoke"
+JWKS_PATH = "/oauth2/jwks"
+METADATA_PATH = "/.well-known/oauth-authorization-server"
+
 
 def public(name: str, rate: int) -> Rule:
     """A rule for callers who have no token yet."""
@@ -13,20 +18,20 @@ ROUTES: tuple[HttpRoute, ...] = (
     HttpRoute(
         area="identity",
         methods=("POST",),
-        path="/oauth2/token",
+        path=TOKEN_PATH,
         rule=public("identity.tokens.issue", pb.RATE_AUTHENTICATE),
     ),
     HttpRoute(
         area="identity",
         methods=("POST",),
-        path="/oauth2/revoke",
+        path=REVOKE_PATH,
         rule=public("identity.tokens.revoke", pb.RATE_AUTHENTICATE),
     ),
-    HttpRoute(area="identity", methods=("GET",), path="/oauth2/jwks", rule=public("identity.keys.read", pb.RATE_READ)),
+    HttpRoute(area="identity", methods=("GET",), path=JWKS_PATH, rule=public("identity.keys.read", pb.RATE_READ)),
     HttpRoute(
         area="identity",
         methods=("GET",),
-        path="/.well-known/oauth-authorization-server",
+        path=METADATA_PATH,
         rule=public("identity.metadata.read", pb.RATE_READ),
     ),
 )

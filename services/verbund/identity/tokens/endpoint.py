@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from verbund.clock import Clock
 from verbund.database.database import Database
 from verbund.identity.keys.publication import Publisher
+from verbund.identity.routes import TOKEN_PATH
 from verbund.identity.tokens import assertion as assertions
 from verbund.identity.tokens.allowance import Allowance
 from verbund.identity.tokens.domain import AccessToken, Client, ClientRefused, OAuthError
@@ -21,7 +22,6 @@ GRANT = "client_credentials"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ISSUE = "identity.tokens.issue"
 REVOKE = "identity.tokens.revoke"
-TOKEN_PATH = "/oauth2/token"  # noqa: S105 - a path
 
 Form = Mapping[str, str]
 
