@@ -11,6 +11,8 @@ from tests.support.envoy import gateway_settings, start_envoy
 ROUNDS = 7
 CALLS = 2400
 TARGET = 0.35
+# The same in a unit that does not depend on the machine: echo + row cost 0.24 where the target was set.
+TARGET_RATIO = 1.46
 UNLIMITED = 10_000_000  # calls; the limit is counted all the same
 
 
@@ -56,6 +58,7 @@ def figures(echo: list[Counts], alone: list[Counts], behind: list[Counts]) -> li
             what="the same, beside the bare echo",
             unit="x echo + row",
             rounds=ratios(added, [sum(counts.values()) for counts in echo]),
+            target=TARGET_RATIO,
         ),
         Figure(
             what="gateway, service and PostgreSQL",
