@@ -79,6 +79,7 @@ def test_each_private_member_makes_a_key_private(name: str) -> None:
         members(EC, key_ops=["sign"]),
         members(EC, key_ops="verify"),
         members(EC, alg="ES384"),
+        members(EC, alg=["ES256"]),
         members(RSA, alg="RS256"),
         members(RSA, e="Aw"),
         members(RSA, n="A" * 342),

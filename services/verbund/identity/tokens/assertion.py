@@ -55,7 +55,9 @@ def parse(text: str) -> Assertion:
     if not isinstance(header, dict) or not isinstance(claims, dict):
         raise AssertionRefused
     algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "")
-    if algorithm not in KINDS or not isinstance(kid, str | None) or "crit" in header or "b64" in header:
+    if not isinstance(algorithm, str) or algorithm not in KINDS or not isinstance(kid, str | None):
+        raise AssertionRefused
+    if "crit" in header or "b64" in header:
         raise AssertionRefused
     client = claims.get("sub")
     if not isinstance(kind, str) or kind.lower() not in TYPES:
