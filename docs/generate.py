@@ -24,10 +24,9 @@ from verbund.errors.v1 import reason_pb2
 from verbund.identity.settings import IdentitySettings
 from verbund.policy import catalogue
 from verbund.policy.roles import PERMISSIONS_OF, roles_holding
-from verbund.policy.table import Rule, rule_of
+from verbund.policy.table import ASSURANCE_NAMES, Rule, rule_of
 from verbund.policy.v1 import policy_pb2
 from verbund.registry.settings import RegistrySettings
-from verbund.serving.authorisation import LEVELS
 from verbund.serving.infrastructure import REFLECTION_RULE
 from verbund.serving.settings import ServingSettings
 from verbund.serving.status import advice_of
@@ -221,7 +220,7 @@ def plain(path: str) -> str:
 
 def rule_columns(rule: Rule) -> tuple[str, ...]:
     """What a rule says."""
-    assurance = LEVELS[rule.least_assurance]
+    assurance = ASSURANCE_NAMES[rule.least_assurance]
     stronger = f", {assurance}" if rule.least_assurance > policy_pb2.ASSURANCE_LOW else ""
     audience = policy_pb2.Audience.Name(policy_pb2.Audience.ValueType(rule.audience)).removeprefix("AUDIENCE_")
     return (

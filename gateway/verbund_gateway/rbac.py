@@ -6,14 +6,13 @@ A route without a rule is refused by the filter's own default.
 from collections.abc import Iterable
 
 from verbund.policy.roles import roles_holding
-from verbund.policy.table import Rule
+from verbund.policy.table import ASSURANCES, Rule
 from verbund.policy.v1 import policy_pb2 as pb
 
 from verbund_gateway import jwt
 from verbund_gateway.extension import Config, extension, typed
 
 FILTER = "envoy.filters.http.rbac"
-ASSURANCES = {"low": pb.ASSURANCE_LOW, "substantial": pb.ASSURANCE_SUBSTANTIAL, "high": pb.ASSURANCE_HIGH}
 # A policy has the name of the reason it refuses with; Envoy says it in the response code's details.
 PERMISSION, ASSURANCE, TOKEN = "PERMISSION_MISSING", "ASSURANCE_TOO_LOW", "NO_TOKEN"
 

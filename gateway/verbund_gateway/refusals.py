@@ -12,8 +12,7 @@ from urllib.parse import quote
 
 from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
-from verbund.policy.table import Rule
-from verbund.policy.v1 import policy_pb2 as pb
+from verbund.policy.table import ASSURANCE_NAMES, Rule
 from verbund.serving.refusals import Down, Exhausted, Forbidden, Invalid, Late, Refusal, Unauthenticated
 from verbund.serving.status import status_of
 
@@ -78,16 +77,11 @@ def of_route(key: str) -> str:
 
 def metadata_of(rule: Rule) -> dict[str, str]:
     """What a route's metadata says of its rule: its name, what it asks for, and its refusals as gRPC carries them."""
-    known = {"rule": rule.name, "permission": rule.permission, "leastAssurance": assurance(rule)}
+    known = {"rule": rule.name, "permission": rule.permission, "leastAssurance": ASSURANCE_NAMES[rule.least_assurance]}
     refused = {reason: Forbidden(reason, rule=rule.name, **{key: known[key]}) for reason, key in NAMED.items()}
     return known | {
         reason: binary(status_of(refusal)) for reason, refusal in refused.items() if reason in rbac.policies(rule)
     }
-
-
-def assurance(rule: Rule) -> str:
-    """The least assurance as metadata writes it."""
-    return pb.Assurance.Name(pb.Assurance.ValueType(rule.least_assurance)).removeprefix("ASSURANCE_").lower()
 
 
 def local_replies(*, traced: bool) -> Config:

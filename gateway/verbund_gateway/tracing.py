@@ -2,11 +2,12 @@
 
 from urllib.parse import unquote
 
+from verbund.serving.telemetry import EXTERNAL
+
 from verbund_gateway.clusters import COLLECTOR
 from verbund_gateway.extension import Config, extension, header, seconds
 from verbund_gateway.settings import GRPC, GatewaySettings
 
-EXTERNAL = "x-external-traceparent"
 # What a client could choose or suppress traces with, or smuggle data through the mesh with.
 FOREIGN = ("traceparent", "tracestate", "baggage", "b3", "grpc-trace-bin", "x-client-trace-id")
 # Envoy's own tags that hold a client's address, name or query: overwritten, for spans carry no personal data.

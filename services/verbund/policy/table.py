@@ -7,6 +7,12 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from verbund.policy.v1 import policy_pb2 as pb
 
+# The assurance levels as tokens, refusals and documents write them, in rising order.
+ASSURANCES: Mapping[str, int] = {
+    name.removeprefix("ASSURANCE_").lower(): number for name, number in pb.Assurance.items() if number
+}
+ASSURANCE_NAMES: Mapping[int, str] = {number: name for name, number in ASSURANCES.items()}
+
 
 class PolicyError(ValueError):
     """A method or route has no rule, or one that contradicts itself. The message names it."""

@@ -1,6 +1,7 @@
 """What strategies, measures and projects have in common: a content, an owner, a revision, and who sees it."""
 
 import calendar
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -28,7 +29,7 @@ VALUES = frozenset({"title", "description", "period"})  # compared and cleared p
 
 
 @dataclass(frozen=True)
-class Record(Generic[Content]):
+class Record(ABC, Generic[Content]):
     """A resource as it stands. `body` is its deterministic serialisation: what is stored, answered and proved."""
 
     body: bytes
@@ -55,9 +56,9 @@ class Record(Generic[Content]):
         return OrganisationName(self.content.owner)
 
     @classmethod
+    @abstractmethod
     def accepted(cls, content: Content) -> Audience:
         """Checks a content by the rules of its kind, and tells who sees it. Raises Invalid."""
-        raise NotImplementedError
 
     @classmethod
     def recorded(cls, given: Content, *, name: str, owner: OrganisationName, at: datetime) -> Self:

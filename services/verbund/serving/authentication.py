@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
-from opentelemetry import trace
 
 from verbund.policy.v1 import policy_pb2
 from verbund.resources.names import NOBODY
@@ -13,6 +12,7 @@ from verbund.serving.call import Call, Principal
 from verbund.serving.refusals import Unauthenticated
 from verbund.serving.rpc import Behaviour, Rpc
 from verbund.serving.tokens import TokenVerifier
+from verbund.serving.translation import trace_id_of
 
 ANYBODY = Principal(subject="", organisation=NOBODY)
 BEARER = "bearer "
@@ -48,7 +48,7 @@ class Authentication:
             rule=rpc.rule,
             method=rpc.path,
             deadline=time.monotonic() + seconds,
-            trace_id=f"{trace.get_current_span().get_span_context().trace_id:032x}",
+            trace_id=trace_id_of(),
         )
 
 

@@ -3,15 +3,11 @@
 from typing import Any
 
 from verbund.policy.roles import permissions_of
-from verbund.policy.table import Rule
+from verbund.policy.table import ASSURANCE_NAMES, Rule
 from verbund.policy.v1 import policy_pb2
 from verbund.serving.call import Call, Principal
 from verbund.serving.refusals import Forbidden
 from verbund.serving.rpc import Behaviour, Rpc
-
-LEVELS: dict[int, str] = {
-    number: name.removeprefix("ASSURANCE_").lower() for name, number in policy_pb2.Assurance.items()
-}
 
 
 class Authorisation:
@@ -34,5 +30,5 @@ def check(rule: Rule, principal: Principal) -> None:
         if rule.permission not in permissions_of(principal.roles) or (operator_only and not principal.is_operator):
             raise Forbidden("PERMISSION_MISSING", rule=rule.name, permission=rule.permission)
     if principal.assurance < rule.least_assurance:
-        least = LEVELS[rule.least_assurance]
+        least = ASSURANCE_NAMES[rule.least_assurance]
         raise Forbidden("ASSURANCE_TOO_LOW", rule=rule.name, leastAssurance=least)

@@ -17,7 +17,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from verbund.policy.v1 import policy_pb2
+from verbund.policy.table import ASSURANCES
 from verbund.resources.names import OrganisationName, SystemName
 from verbund.serving.call import Principal
 from verbund.serving.refusals import Unauthenticated
@@ -28,11 +28,6 @@ CACHE_ENTRIES_MAX = 10_000
 TOKEN_BYTES_MAX = 8 * 1024
 CLOCK_SKEW_SECONDS = 5
 ROLES_MAX = 16
-ASSURANCES = {
-    "low": policy_pb2.ASSURANCE_LOW,
-    "substantial": policy_pb2.ASSURANCE_SUBSTANTIAL,
-    "high": policy_pb2.ASSURANCE_HIGH,
-}
 
 
 class WatchedFile:
