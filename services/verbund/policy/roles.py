@@ -3,8 +3,22 @@
 import functools
 
 READ = frozenset(
-    {"registry.strategies.read", "registry.projects.read", "registry.changes.read", "identity.organisations.read"}
+    {
+        "registry.strategies.read",
+        "registry.projects.read",
+        "registry.changes.read",
+        "identity.organisations.read",
+        "exchange.mailboxes.read",
+    }
 )
+# What is under way between organisations, without the documents themselves.
+FOLLOW = frozenset({"exchange.deliveries.read"})
+EXCHANGE = FOLLOW | {
+    "exchange.deliveries.send",
+    "exchange.deliveries.receive",
+    "exchange.documents.read",
+    "exchange.documents.write",
+}
 WRITE = frozenset(
     f"registry.{resource}.{verb}" for resource in ("strategies", "projects") for verb in ("create", "update", "delete")
 )
@@ -15,18 +29,20 @@ ADMINISTER = frozenset(
         "identity.systems.read",
         "identity.systems.update",
         "identity.systems.suspend",
+        "exchange.mailboxes.create",
+        "exchange.mailboxes.update",
     }
 )
 OPERATE = frozenset({"identity.organisations.create", "identity.organisations.suspend"})
 
 PERMISSIONS_OF: dict[str, frozenset[str]] = {
-    "viewer": READ,
-    "auditor": READ | {"identity.systems.read"},
-    "dpo": READ | {"identity.systems.read"},
-    "caseworker": READ | WRITE,
-    "approver": READ | WRITE,
-    "system": READ | WRITE,
-    "admin": READ | WRITE | ADMINISTER,
+    "viewer": READ | FOLLOW,
+    "auditor": READ | FOLLOW | {"identity.systems.read"},
+    "dpo": READ | FOLLOW | {"identity.systems.read"},
+    "caseworker": READ | WRITE | EXCHANGE,
+    "approver": READ | WRITE | EXCHANGE,
+    "system": READ | WRITE | EXCHANGE,
+    "admin": READ | WRITE | EXCHANGE | ADMINISTER,
     "operator": READ | ADMINISTER | OPERATE,
 }
 
