@@ -29,20 +29,27 @@ ADMINISTER = frozenset(
         "identity.systems.read",
         "identity.systems.update",
         "identity.systems.suspend",
+        "identity.providers.create",
+        "identity.providers.read",
+        "identity.providers.update",
+        "identity.providers.activate",
+        "identity.providers.suspend",
         "exchange.mailboxes.create",
         "exchange.mailboxes.update",
     }
 )
+# Who the people of an organisation are: not for those who run the mesh.
+PROTECT = frozenset({"identity.people.read", "identity.people.erase"})
 OPERATE = frozenset({"identity.organisations.create", "identity.organisations.suspend"})
 
 PERMISSIONS_OF: dict[str, frozenset[str]] = {
     "viewer": READ | FOLLOW,
     "auditor": READ | FOLLOW | {"identity.systems.read"},
-    "dpo": READ | FOLLOW | {"identity.systems.read"},
+    "dpo": READ | FOLLOW | PROTECT | {"identity.systems.read"},
     "caseworker": READ | WRITE | EXCHANGE,
     "approver": READ | WRITE | EXCHANGE,
     "system": READ | WRITE | EXCHANGE,
-    "admin": READ | WRITE | EXCHANGE | ADMINISTER,
+    "admin": READ | WRITE | EXCHANGE | ADMINISTER | PROTECT,
     "operator": READ | ADMINISTER | OPERATE,
 }
 
