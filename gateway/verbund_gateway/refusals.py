@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
 from verbund.policy.table import ASSURANCE_NAMES, Rule
 from verbund.serving.refusals import Down, Exhausted, Forbidden, Invalid, Late, Refusal, Unauthenticated
-from verbund.serving.status import status_of
+from verbund.serving.status import CHALLENGES, status_of
 
 from verbund_gateway import rbac
 from verbund_gateway.extension import METADATA, Config, extension, header
@@ -23,7 +23,6 @@ from verbund_gateway.extension import METADATA, Config, extension, header
 DIALECT, TRACE = "verbund.dialect", "verbund.trace"
 NAMED = {rbac.PERMISSION: "permission", rbac.ASSURANCE: "leastAssurance"}
 RETRY_SECONDS = 1
-CHALLENGES = {"NO_TOKEN": 'Bearer realm="verbund"', "TOKEN_INVALID": 'Bearer realm="verbund", error="invalid_token"'}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Composes identity: settings -> database -> stores -> servicers, HTTP routes and jobs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from verbund import settings as loader
 from verbund.clock import wall_clock
@@ -22,9 +22,9 @@ from verbund.identity.tokens.endpoint import TokenEndpoint
 from verbund.identity.tokens.signing import Signer
 from verbund.identity.tokens.store import TokenStore
 from verbund.serving.area import Area, Job
-from verbund.serving.call import Principal
 from verbund.serving.http import observed
 from verbund.serving.settings import ServingSettings
+from verbund.serving.tokens import TokenVerifier
 
 ROTATE_SECONDS = 1.0
 TURNS_MAX = 3  # a new mesh makes its first key, publishes it, and signs with it, in one go
@@ -48,7 +48,7 @@ EXPIRED = (
 )
 
 
-def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) -> Area:  # noqa: ARG001 - it holds no watches
+def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:  # noqa: ARG001 - its HTTP routes are public
     """Identity, ready to be served; raises SettingError or SealError."""
     settings = loader.load(IdentitySettings, environment, prefix="VERBUND_IDENTITY_")
     serving = loader.load(ServingSettings, environment, prefix="VERBUND_SERVING_")

@@ -1,6 +1,6 @@
 """The registry put together: settings, database, stores, servicers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from verbund import settings as loader
 from verbund.clock import wall_clock
@@ -16,8 +16,8 @@ from verbund.registry.settings import RegistrySettings
 from verbund.registry.strategies.servicer import StrategyServicer
 from verbund.registry.strategies.store import MeasureStore, StrategyStore
 from verbund.serving.area import Area, Job
-from verbund.serving.call import Principal
 from verbund.serving.settings import ServingSettings
+from verbund.serving.tokens import TokenVerifier
 from verbund.serving.watches import Watches
 
 JOBS_POOL_SIZE = 2
@@ -31,8 +31,8 @@ EXPIRED = (
 )
 
 
-def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) -> Area:
-    """The registry; `accepts` tells whether a principal's token still counts. Raises SettingError."""
+def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:
+    """The registry, ready to be served. Raises SettingError."""
     settings = loader.load(RegistrySettings, environment, prefix="VERBUND_REGISTRY_")
     serving = loader.load(ServingSettings, environment, prefix="VERBUND_SERVING_")
     dsn = loader.load(DatabaseSettings, environment, prefix="VERBUND_DATABASE_").dsn
@@ -42,7 +42,7 @@ def build(environment: Mapping[str, str], accepts: Callable[[Principal], bool]) 
     feed = Feed(jobs, service, changes, look_seconds=settings.feed_look_seconds)
     watches = Watches(
         end=last_message,
-        accepts=accepts,
+        accepts=verifier.accepts,
         total_max=serving.watches_max,
         per_organisation_max=serving.watches_per_organisation_max,
         seconds_max=serving.watch_seconds_max,

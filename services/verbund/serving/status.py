@@ -3,12 +3,15 @@
 The gateway uses it for its own refusals too.
 """
 
+import math
 from collections.abc import Iterable
 from functools import cache
+from http import HTTPStatus
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.rpc import code_pb2
 from google.rpc import error_details_pb2 as details
 from google.rpc.status_pb2 import Status
 
@@ -19,6 +22,24 @@ DOMAIN = "verbund"
 # gRPC carries a status in its metadata, of which clients take 8 KiB, in base64 and with all the rest of it.
 VIOLATIONS_BYTES_MAX = 4_000
 DESCRIPTION_CHARACTERS_MAX = 500
+# What HTTP says beside an unknown caller's refusal (RFC 6750, section 3).
+CHALLENGES = {"NO_TOKEN": 'Bearer realm="verbund"', "TOKEN_INVALID": 'Bearer realm="verbund", error="invalid_token"'}
+# The statuses of HTTP as google/rpc/code.proto and the transcoder have them; any other code is a fault.
+HTTP_STATUSES = {
+    code_pb2.CANCELLED: 499,
+    code_pb2.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    code_pb2.FAILED_PRECONDITION: HTTPStatus.BAD_REQUEST,
+    code_pb2.OUT_OF_RANGE: HTTPStatus.BAD_REQUEST,
+    code_pb2.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    code_pb2.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
+    code_pb2.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    code_pb2.ALREADY_EXISTS: HTTPStatus.CONFLICT,
+    code_pb2.ABORTED: HTTPStatus.CONFLICT,
+    code_pb2.RESOURCE_EXHAUSTED: HTTPStatus.TOO_MANY_REQUESTS,
+    code_pb2.UNIMPLEMENTED: HTTPStatus.NOT_IMPLEMENTED,
+    code_pb2.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    code_pb2.DEADLINE_EXCEEDED: HTTPStatus.GATEWAY_TIMEOUT,
+}
 
 
 def advice_of(reason: str) -> pb.Advice:
@@ -55,6 +76,16 @@ def status_of(refusal: Refusal, *, trace_id: str = "") -> Status:
         packed.Pack(detail, deterministic=True)  # the gateway compares what it renders
         status.details.append(packed)
     return status
+
+
+def http_status_of(code: int) -> int:
+    """The status of HTTP that a code of gRPC becomes."""
+    return int(HTTP_STATUSES.get(code, HTTPStatus.INTERNAL_SERVER_ERROR))
+
+
+def retry_seconds_of(refusal: Refusal) -> int | None:
+    """What `Retry-After` says, for refusals that a later attempt may not meet."""
+    return max(1, math.ceil(refusal.retry_seconds)) if isinstance(refusal, Exhausted | Down) else None
 
 
 def details_of(refusal: Refusal) -> list[Message]:

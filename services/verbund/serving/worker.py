@@ -55,7 +55,7 @@ def run(
     settings = loader.load(ServingSettings, environment, prefix=PREFIX)
     provider = tracing.configure(area=name, environment=environment)
     verifier = verifier_of(settings)
-    area: Area = importlib.import_module(f"verbund.{name}.main").build(environment, verifier.accepts)
+    area: Area = importlib.import_module(f"verbund.{name}.main").build(environment, verifier)
     with Worker(area, settings, verifier, worker, reflected=reflected) as serving:
         if wait_until_ready(lambda: verifier.ready() and area.ready(), stop):
             serving.take_calls()

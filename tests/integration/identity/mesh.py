@@ -179,7 +179,7 @@ def running(dsn: str, *, workers: int = 1, operator: System | None = None, **set
         )
         database.close()
         for number in range(workers):
-            area = build(environment, mesh.verifier.accepts)
+            area = build(environment, mesh.verifier)
             stack.enter_context(Worker(area, mesh.serving, mesh.verifier, number))
             wait(lambda area=area: area.ready() and mesh.verifier.ready())  # type: ignore[misc]
         yield mesh

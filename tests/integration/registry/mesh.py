@@ -121,7 +121,7 @@ def running(dsn: str, directory: Path, *, number: int = 0, **environment: str) -
         "VERBUND_REGISTRY_FEED_LOOK_SECONDS": "1",
         "VERBUND_SERVING_DRAIN_SECONDS": "2",
     } | environment
-    with served(lambda verifier: build(stated, verifier.accepts), issuer, number=number) as channel:
+    with served(lambda verifier: build(stated, verifier), issuer, number=number) as channel:
         yield Mesh(channel, issuer, dsn)
 
 
