@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from tests.bench import gateway, mesh, parts, report, service, watches
+from tests.bench import gateway, mesh, parts, report, service, transfer, watches
 from tests.bench.figures import Figure
 from tests.bench.parts import Parts
 
@@ -15,6 +15,7 @@ SCENARIOS: dict[str, Callable[[Parts], list[Figure]]] = {
     "service": service.measure,
     "gateway": gateway.measure,
     "watches": watches.measure,
+    "files": lambda _: transfer.measure(),
     "mesh": lambda _: mesh.measure(),
 }
 

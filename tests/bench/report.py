@@ -36,7 +36,8 @@ def table(figures: Sequence[Figure]) -> str:
 
 def row(figure: Figure) -> str:
     """One line of the table; a target that was missed is said."""
-    target = "" if figure.target is None else f"<= {figure.target:g}" + ("" if figure.reached else ", **missed**")
+    sign = ">=" if figure.at_least else "<="
+    target = "" if figure.target is None else f"{sign} {figure.target:g}" + ("" if figure.reached else ", **missed**")
     values = " | ".join(short(value) for value in (figure.median, min(figure.rounds), max(figure.rounds)))
     return f"| {figure.what} | {values} | {target} | {figure.unit} |"
 
@@ -60,8 +61,8 @@ def draw(figures: Sequence[Figure]) -> None:
     with mpl.rc_context({**style, **colours}):
         drawing, axes = plt.subplots(figsize=(9, 0.55 * len(figures) + 1.1))
         shown = list(reversed(figures))
-        shares = [[value / (figure.target or 1) for value in figure.rounds] for figure in shown]
-        middle = [figure.median / (figure.target or 1) for figure in shown]
+        shares = [[figure.share(value) for value in figure.rounds] for figure in shown]
+        middle = [figure.share(figure.median) for figure in shown]
         spread = [
             [value - min(rounds) for value, rounds in zip(middle, shares, strict=True)],
             [max(rounds) - value for value, rounds in zip(middle, shares, strict=True)],
