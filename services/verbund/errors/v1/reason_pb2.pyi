@@ -140,6 +140,23 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The resume token or page token is not one of this method and these arguments, or is too old.
     Example: a page token sent with another filter.
     """
+    REASON_DIGEST_MISMATCH: _Reason.ValueType  # 20
+    """The content that arrived is not what its sender said: another SHA-256 or another size. Details: BadRequest.
+    Example: an upload that names the digest of another file.
+    """
+    REASON_STORAGE_FULL: _Reason.ValueType  # 21
+    """The mesh has no room for more content. Nothing was kept. Details: RetryInfo.
+    Example: an upload while the disk is full.
+    """
+    REASON_STREAM_TOO_SLOW: _Reason.ValueType  # 22
+    """The other side of a stream sends or takes too little in a time, and holds a place that others need. Metadata: `limit`. Details: RetryInfo.
+    Example: an upload that stops in the middle.
+    """
+    REASON_INVITATION_INVALID: _Reason.ValueType  # 23
+    """The invitation cannot be accepted with this code: one of them is wrong, or the invitation was withdrawn, has expired or was accepted with another
+    key, or wrong codes were tried too often. Which of these is not said. Metadata: `rule`.
+    Example: the code of another invitation.
+    """
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call was refused. Clients branch on these names; they are never reused."""
@@ -221,6 +238,23 @@ Example: a bug.
 REASON_CURSOR_INVALID: Reason.ValueType  # 19
 """The resume token or page token is not one of this method and these arguments, or is too old.
 Example: a page token sent with another filter.
+"""
+REASON_DIGEST_MISMATCH: Reason.ValueType  # 20
+"""The content that arrived is not what its sender said: another SHA-256 or another size. Details: BadRequest.
+Example: an upload that names the digest of another file.
+"""
+REASON_STORAGE_FULL: Reason.ValueType  # 21
+"""The mesh has no room for more content. Nothing was kept. Details: RetryInfo.
+Example: an upload while the disk is full.
+"""
+REASON_STREAM_TOO_SLOW: Reason.ValueType  # 22
+"""The other side of a stream sends or takes too little in a time, and holds a place that others need. Metadata: `limit`. Details: RetryInfo.
+Example: an upload that stops in the middle.
+"""
+REASON_INVITATION_INVALID: Reason.ValueType  # 23
+"""The invitation cannot be accepted with this code: one of them is wrong, or the invitation was withdrawn, has expired or was accepted with another
+key, or wrong codes were tried too often. Which of these is not said. Metadata: `rule`.
+Example: the code of another invitation.
 """
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
