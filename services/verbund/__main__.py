@@ -13,6 +13,7 @@ COMMANDS = {
     # name: (where it is, what `verbund --help` says about it)
     "up": ("verbund.embedded.commands:up", "Start the whole mesh on this machine."),
     "tour": ("verbund.tour.commands:tour", "Show what the running mesh does, on real projects."),
+    "doctor": ("verbund.doctor.commands:doctor", "Check this machine and installation, and say what to mend."),
     "token": ("verbund.sdk.commands:token", "Print an access token of a system, for curl and other tools."),
     "project": ("verbund.registry.commands:project", "Import and find projects."),
     "trace": ("verbund.traces.commands:trace", "Draw the trace of a request."),

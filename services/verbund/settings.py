@@ -1,7 +1,7 @@
 """Settings from the environment, validated at start.
 
-Each area declares a frozen dataclass; the field `pool_size: int = 16` under the prefix `VERBUND_DATABASE_` is the
-variable `VERBUND_DATABASE_POOL_SIZE`.
+Each area declares a frozen dataclass; the field `pool_size: int = 16` under the prefix `VERBUND_IDENTITY_` is the
+variable `VERBUND_IDENTITY_POOL_SIZE`.
 """
 
 from collections.abc import Mapping

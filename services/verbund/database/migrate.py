@@ -22,6 +22,7 @@ EXTENSIONS = ("pg_trgm", "unaccent")  # of PostgreSQL's own contrib; in the sche
 LOCK = 7_236_501  # one migration at a time in one database
 LOCK_TIMEOUT = "5s"  # a lock that is not to be had must not queue everybody behind us
 STATEMENT_TIMEOUT = "15min"
+CONNECT_SECONDS_MAX = 2
 FILE_NAME = re.compile(r"(\d{4})_(pre|post)_([a-z0-9_]+)\.sql")
 
 
@@ -86,6 +87,13 @@ def migrate(
         for area in AREAS[1:]:
             allow_intents(connection, area)
         return count
+
+
+def outstanding(dsn: str) -> list[Migration]:
+    """The files that have not run yet, looked at only; raises MigrationError where a run one was changed."""
+    with psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_SECONDS_MAX) as connection:
+        connection.execute("SET default_transaction_read_only = on")
+        return list(pending(connection, ("pre", "post")))
 
 
 def prepare(connection: psycopg.Connection[Any], area: str) -> None:

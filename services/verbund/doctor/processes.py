@@ -1,0 +1,118 @@
+"""The processes of the home: its supervisor, the parts, what a killed supervisor left; and who has the ports."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from verbund.doctor.findings import Finding, ok, problem, skipped, warning
+from verbund.doctor.subject import Subject
+from verbund.embedded import lock, ports
+from verbund.embedded.home import Home
+from verbund.embedded.settings import PORT_SETTING, address
+from verbund.failure import EnvironmentFailure
+from verbund.settings import SettingError, read
+
+PROVIDER_PORT_SETTING = "VERBUND_PROVIDER_PORT"
+PROVIDER_PORT = 8444
+START = "start the mesh with `verbund up`: it ends and removes what was left."
+
+
+def supervisor(subject: Subject) -> Iterator[Finding]:
+    """Whether the mesh runs, and whether the home says so."""
+    home = subject.home
+    if home is None or not subject.mine:
+        yield skipped("supervisor", "no mesh runs here: there is no home that can be looked at")
+        return
+    holder = holder_of(home)
+    if subject.ready is not None and holder:
+        yield ok("supervisor", f"the mesh runs (process {holder})")
+    elif holder:
+        says = f"a mesh starts or stops (process {holder}): it is not ready"
+        yield warning("supervisor", says, remedy=f"wait a moment and look again; its logs are in {home.log}.")
+    elif home.ready.exists():
+        says = f"{home.ready} says that a mesh runs, and none does: it was killed"
+        yield problem("supervisor", says, remedy=START)
+    else:
+        yield ok("supervisor", "no mesh runs in this home")
+    left = [f"{name} ({pid})" for name, pid in leftovers(home).items()] if not holder else []
+    if left:
+        yield problem("leftovers", f"processes of a killed mesh still run: {', '.join(left)}", remedy=START)
+
+
+def holder_of(home: Home) -> int:
+    """The process that holds the home's lock, by the kernel's own list; 0 where nobody does.
+
+    The lock itself is not tried: a supervisor that starts in that moment would be refused.
+    """
+    try:
+        inode = home.lock.stat().st_ino
+        lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        held = [line for line in lines if line[1] == "FLOCK" and line[5].rpartition(":")[2] == str(inode)]
+        recorded = int(home.lock.read_text())
+    except (OSError, ValueError, IndexError):
+        return 0
+    return recorded if held and lock.alive(recorded) else 0
+
+
+def leftovers(home: Home) -> dict[str, int]:
+    """Processes that an earlier supervisor started, which still run."""
+    try:
+        entries = json.loads(home.processes.read_bytes())
+        same = [entry for entry in entries if entry["started"] and lock.started(entry["pid"]) == entry["started"]]
+        return {entry["name"]: entry["pid"] for entry in same}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def parts(subject: Subject) -> Iterator[Finding]:
+    """Whether every process that ready.json names is there."""
+    named = subject.processes()
+    if subject.home is None or not named:
+        return
+    dead = [name for name, pid in named.items() if not lock.alive(pid)]
+    if dead:
+        says = f"{', '.join(dead)} of ready.json's {len(named)} processes do not run"
+        remedy = f"wait a moment: the supervisor starts them again; why they ended is in {subject.home.log}."
+        yield problem("processes", says, who="The operator of this machine", remedy=remedy)
+    else:
+        yield ok("processes", f"all {len(named)} run: {', '.join(named)}")
+
+
+def listening(subject: Subject) -> Iterator[Finding]:
+    """Whether the ports are free, or have the parts of this mesh."""
+    try:
+        gateway = address(subject.environment)
+        provider = int(read(PROVIDER_PORT_SETTING, port_of(subject, PROVIDER_PORT_SETTING, PROVIDER_PORT), int))
+    except SettingError:
+        yield skipped("port-gateway", "the ports' settings are wrong, see above")
+        return
+    port = int(port_of(subject, PORT_SETTING, gateway.port))
+    yield port_finding(subject, "gateway", gateway.host, port, PORT_SETTING)
+    yield port_finding(subject, "provider", gateway.host, provider, PROVIDER_PORT_SETTING)
+
+
+def port_of(subject: Subject, setting: str, default: int) -> str:
+    """The port by the running mesh's settings, else by the caller's."""
+    environment = subject.environment_of_mesh() or subject.environment
+    return environment.get(setting, str(default))
+
+
+def port_finding(subject: Subject, part: str, host: str, port: int, setting: str) -> Finding:
+    """One port."""
+    check = f"port-{part}"
+    processes = subject.processes()
+    if part in processes:
+        owner = ports.owner_of(port)
+        if owner and owner[0] == processes[part]:
+            return ok(check, f"{port} is this mesh's own (process {owner[0]})")
+        whose = f"process {owner[0]} ({owner[1]}) has it" if owner else "nobody listens there"
+        says = f"{port} ({setting}) is not this mesh's own: {whose}"
+        return problem(check, says, remedy="stop that process if there is one, then start the mesh again.")
+    try:
+        ports.check(host, port, setting)
+    except EnvironmentFailure as failure:
+        return problem(check, failure.what.rstrip("."), who=failure.who, remedy=failure.remedy)
+    return ok(check, f"{port} ({setting}) is free")
+
+
+CHECKS = (supervisor, parts, listening)
