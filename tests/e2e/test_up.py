@@ -20,7 +20,7 @@ from tests.support.home import Up, mesh_up, place
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
 
 WAIT_SECONDS_MAX = 30.0
-PARTS = {"postgres", "traces", "gateway", "identity-0", "identity-1", "registry-0", "registry-1"}
+PARTS = {"postgres", "traces", "gateway", "provider", "identity-0", "identity-1", "registry-0", "registry-1"}
 
 
 def pids(up: Up) -> dict[str, int]:

@@ -31,6 +31,7 @@ class Up:
 
     home: Path
     port: int = field(default_factory=lambda: ports.free_port("127.0.0.1"))
+    provider_port: int = field(default_factory=lambda: ports.free_port("127.0.0.1"))
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     process: subprocess.Popen[str] | None = None
     begun: float = 0.0
@@ -52,7 +53,12 @@ class Up:
 
     def environment(self, **more: str) -> dict[str, str]:
         """The caller's environment without settings of the mesh, and with this home's."""
-        own = {"VERBUND_HOME": str(self.home), "VERBUND_GATEWAY_PORT": str(self.port), MARK: self.mark}
+        own = {
+            "VERBUND_HOME": str(self.home),
+            "VERBUND_GATEWAY_PORT": str(self.port),
+            "VERBUND_PROVIDER_PORT": str(self.provider_port),
+            MARK: self.mark,
+        }
         foreign = ("VERBUND_", "OTEL_")
         return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | own | more
 

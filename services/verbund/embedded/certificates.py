@@ -1,4 +1,4 @@
-"""The gateway's certificate, signed by a certificate authority that this home makes for itself."""
+"""The gateway's certificate and the built-in provider's, signed by an authority that this home makes for itself."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -17,9 +18,11 @@ SERVER_DAYS = 90
 RENEW_DAYS = 30
 BACKDATED = timedelta(hours=1)  # clocks of clients differ
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+GATEWAY, PROVIDER = "server", "provider"  # what the files are called
+TITLES = {GATEWAY: "Verbund gateway", PROVIDER: "Verbund built-in provider"}
 
 
-def ensure(directory: Path, names: Sequence[str], now: datetime) -> bool:
+def ensure(directory: Path, names: Sequence[str], now: datetime, *, provider: bool = False) -> bool:
     """Makes or renews what is missing, runs out within 30 days or lacks a name; whether anything was written.
 
     `names` are DNS names and addresses of the gateway besides those of this machine's loopback. The authority may
@@ -27,18 +30,28 @@ def ensure(directory: Path, names: Sequence[str], now: datetime) -> bool:
     """
     wanted = tuple(dict.fromkeys((*LOOPBACK, *names)))
     ca = read(directory / "ca.pem")
-    renewed = ca is None or expires_soon(ca, now) or not permits(ca, wanted)
-    if renewed:
-        make_authority(directory, wanted, now)
-    server = read(directory / "server.pem")
-    if not renewed and server and not expires_soon(server, now) and set(general_names(wanted)) <= names_of(server):
+    if ca is None or expires_soon(ca, now) or not permits(ca, wanted):
+        ca = make_authority(directory, wanted, now)
+    servers = {GATEWAY: wanted, **({PROVIDER: LOOPBACK} if provider else {})}
+    stale = [server for server in servers if not is_good(read(directory / f"{server}.pem"), ca, servers[server], now)]
+    for server in stale:
+        make_server(directory, servers[server], now, server=server)
+    return bool(stale)
+
+
+def is_good(server: x509.Certificate | None, ca: x509.Certificate, names: Sequence[str], now: datetime) -> bool:
+    """Whether a certificate is the authority's, lasts, and has the names."""
+    if server is None or expires_soon(server, now) or not set(general_names(names)) <= names_of(server):
         return False
-    make_server(directory, wanted, now)
+    try:
+        server.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
     return True
 
 
-def make_authority(directory: Path, names: Sequence[str], now: datetime) -> None:
-    """Writes ca.key and ca.pem."""
+def make_authority(directory: Path, names: Sequence[str], now: datetime) -> x509.Certificate:
+    """Writes ca.key and ca.pem; the authority's certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Verbund, this machine's own authority")])
     permitted = dns_names(names)
@@ -52,15 +65,16 @@ def make_authority(directory: Path, names: Sequence[str], now: datetime) -> None
     )
     replace(directory / "ca.key", pem_of(key))
     replace(directory / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM))
+    return certificate
 
 
-def make_server(directory: Path, names: Sequence[str], now: datetime) -> None:
-    """Writes server.key and server.pem, the chain with the authority in it."""
+def make_server(directory: Path, names: Sequence[str], now: datetime, *, server: str = GATEWAY) -> None:
+    """Writes a server's key, and its certificate with the authority's after it."""
     authority = x509.load_pem_x509_certificate((directory / "ca.pem").read_bytes())
     signer = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Verbund gateway")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, TITLES[server])])
     certificate = (
         builder(subject, authority.subject, key.public_key(), now, SERVER_DAYS)
         .add_extension(x509.SubjectAlternativeName(general_names(names)), critical=False)
@@ -71,9 +85,9 @@ def make_server(directory: Path, names: Sequence[str], now: datetime) -> None:
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         .sign(signer, hashes.SHA256())
     )
-    replace(directory / "server.key", pem_of(key))
+    replace(directory / f"{server}.key", pem_of(key))
     chain = [certificate.public_bytes(serialization.Encoding.PEM), (directory / "ca.pem").read_bytes()]
-    replace(directory / "server.pem", b"".join(chain))
+    replace(directory / f"{server}.pem", b"".join(chain))
 
 
 def builder(

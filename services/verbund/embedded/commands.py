@@ -16,8 +16,15 @@ import click
     type=click.Path(path_type=Path, file_okay=False),
     help="The home directory; otherwise VERBUND_HOME, otherwise ~/.local/share/verbund.",
 )
+@click.option(
+    "--idp",
+    type=click.Choice(["builtin", "none"]),
+    default="builtin",
+    show_default=True,
+    help="Run the built-in OpenID provider with invented people, or none: then register your organisation's own.",
+)
 @click.pass_context
-def up(context: click.Context, *, tour: bool, ends: bool, data_dir: Path | None) -> None:
+def up(context: click.Context, *, tour: bool, ends: bool, data_dir: Path | None, idp: str) -> None:
     """Start the whole mesh on this machine, and keep it running until Ctrl-C.
 
     Exit codes: 0 it was stopped or has done its work, 1 a part or the tour failed, 2 wrong usage,
@@ -25,4 +32,4 @@ def up(context: click.Context, *, tour: bool, ends: bool, data_dir: Path | None)
     """
     from verbund.embedded.up import Options, run  # noqa: PLC0415 - `verbund up --help` needs none of it
 
-    context.exit(run(Options(data_dir=data_dir, tour=tour, exit=ends), os.environ))
+    context.exit(run(Options(data_dir=data_dir, tour=tour, exit=ends, provider=idp == "builtin"), os.environ))

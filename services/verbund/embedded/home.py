@@ -19,7 +19,7 @@ SOCKET_PATH_BYTES_MAX = 107
 SOCKET_NAME_BYTES_MAX = 26  # "/registry-99.http.sock" and the names of whatever else comes
 PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 
-FOLDERS = ("gateway", "keys", "log", "published", "tls", "traces")
+FOLDERS = ("gateway", "keys", "log", "provider", "published", "tls", "traces")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,13 @@ class Home:
         return self.path / "keys"
 
     @property
+    def provider(self) -> Path:
+        """The accounts and keys of the built-in provider: not the mesh's, but those of organisations at home."""
+        return self.path / "provider"
+
+    @property
     def tls(self) -> Path:
-        """The local certificate authority and the gateway's certificate."""
+        """The local certificate authority, the gateway's certificate and the built-in provider's."""
         return self.path / "tls"
 
     @property

@@ -14,11 +14,12 @@ from verbund.embedded import gateway, postgres
 from verbund.embedded.home import Home
 from verbund.embedded.part import Layer, Part
 from verbund.embedded.programs import Programs
-from verbund.embedded.settings import EmbeddedSettings, address, drain_seconds, workers
+from verbund.embedded.settings import EmbeddedSettings, address, drain_seconds, provider_port, workers
 from verbund.files import replace
 from verbund.identity.bootstrap import bootstrap
 from verbund.identity.keys.sealing import create_key_encryption_file
 from verbund.policy import catalogue
+from verbund.provider import accounts, main, sample
 from verbund.sdk.client import Client
 from verbund.serving import logs, worker
 from verbund.traces import main as traces
@@ -29,8 +30,15 @@ STOP_MARGIN_SECONDS = 5.0  # after calls in progress have had theirs
 log = structlog.get_logger(__name__)
 
 
-def parts(home: Home, programs: Programs, settings: EmbeddedSettings, environment: Mapping[str, str]) -> Sequence[Part]:
-    """All but PostgreSQL, which starts before this module is imported."""
+def parts(
+    home: Home,
+    programs: Programs,
+    settings: EmbeddedSettings,
+    environment: Mapping[str, str],
+    *,
+    provider: bool,
+) -> Sequence[Part]:
+    """All but PostgreSQL, which starts before this module is imported; `provider` adds the built-in provider."""
     services = [f"{area}-{number}" for area in catalogue.AREAS for number in range(workers(environment))]
     return (
         Part(
@@ -67,6 +75,7 @@ def parts(home: Home, programs: Programs, settings: EmbeddedSettings, environmen
             probe=lambda: gateway.answers(environment),
             start_seconds_max=settings.start_seconds_max,
         ),
+        *((provider_part(environment),) if provider else ()),
         *(
             service_part(area, number, settings, environment)
             for area in catalogue.AREAS
@@ -75,6 +84,20 @@ def parts(home: Home, programs: Programs, settings: EmbeddedSettings, environmen
         # Behind a proxy the mesh has a URL that may not lead here yet.
         *((check_part(home, settings, environment, services),) if address(environment).is_local else ()),
     )
+
+
+def provider_part(environment: Mapping[str, str]) -> Part:
+    """The built-in provider, which needs nothing of the mesh."""
+
+    def run(ready_fd: int) -> None:
+        raise SystemExit(main.run(environment, ready_fd=ready_fd))
+
+    return Part(name="provider", layer=Layer.SIGHT, run=run)
+
+
+def people(home: Home, environment: Mapping[str, str]) -> list[dict[str, str]]:
+    """Who can sign in at the built-in provider, once it is ready."""
+    return accounts.people(home.provider, provider_port(environment), sample.read())
 
 
 def service_part(area: str, number: int, settings: EmbeddedSettings, environment: Mapping[str, str]) -> Part:

@@ -19,6 +19,7 @@ PARTS = (
     "verbund.embedded.certificates",
     "verbund.embedded.ready",
     "verbund.identity.main",
+    "verbund.provider.main",
     "verbund.registry.main",
 )
 
@@ -61,6 +62,7 @@ def everything() -> None:
     if has_tour():
         importlib.import_module(TOUR)
         importlib.import_module("verbund.tour.sample").read()
+    importlib.import_module("verbund.provider.main").preload()
     migrate = importlib.import_module("verbund.database.migrate")
     for area in migrate.AREAS:
         migrate.migrations_of(area)

@@ -1,15 +1,15 @@
 """ready.json: what a client needs to know, there as long as the mesh is ready."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from verbund.embedded.home import Home
 from verbund.files import replace
 
 
-def write(home: Home, gateway: str, processes: Mapping[str, int]) -> None:
-    """Writes the file whole, mode 0600."""
+def write(home: Home, gateway: str, processes: Mapping[str, int], *, people: Sequence[Mapping[str, str]] = ()) -> None:
+    """Writes the file whole, mode 0600. `people` are those who can sign in at the built-in provider."""
     content = {
         "gateway": gateway,
         "ca": str(home.tls / "ca.pem"),
@@ -17,7 +17,7 @@ def write(home: Home, gateway: str, processes: Mapping[str, int]) -> None:
         "systems": [
             {"name": home.system_of(key), "client_id": home.system_of(key), "key": str(key)} for key in key_files(home)
         ],
-        "people": [],
+        "people": list(people),
         "processes": [{"name": name, "pid": pid} for name, pid in processes.items()],
     }
     replace(home.ready, json.dumps(content, indent=2).encode() + b"\n")

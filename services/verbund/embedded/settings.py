@@ -6,11 +6,14 @@ from urllib.parse import urlsplit
 
 from verbund.embedded import postgres
 from verbund.embedded.home import Home
-from verbund.settings import read
+from verbund.provider import stage
+from verbund.provider.settings import DEFAULT_PORT as DEFAULT_PROVIDER_PORT
+from verbund.settings import SettingError, read
 
 PREFIX = "VERBUND_EMBEDDED_"
 MIB = 1024 * 1024
 PORT_SETTING = "VERBUND_GATEWAY_PORT"
+PROVIDER_PORT_SETTING = "VERBUND_PROVIDER_PORT"
 DEFAULT_PORT = 8443
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_WORKERS = 2
@@ -21,6 +24,8 @@ DEFAULT_DRAIN_SECONDS = 10.0
 class EmbeddedSettings:
     """What only the embedded mode knows."""
 
+    # trial or production. In production the built-in provider with its invented people does not start (--idp none).
+    stage: str = stage.TRIAL
     # A part's log is cut when it is larger; one older piece is kept.
     log_mib_max: int = 8
     # How long one part may take to become ready.
@@ -31,7 +36,9 @@ class EmbeddedSettings:
     operator_system: str = "administration"
 
     def __post_init__(self) -> None:
-        """Refuses bounds of nothing."""
+        """Refuses stages that there are not, and bounds of nothing."""
+        if self.stage not in stage.STAGES:
+            raise ValueError(f"STAGE takes {' or '.join(stage.STAGES)}, not {self.stage!r}")
         if self.log_mib_max < 1 or self.start_seconds_max <= 0:
             raise ValueError("LOG_MIB_MAX and START_SECONDS_MAX must be greater than 0")
 
@@ -73,6 +80,15 @@ def local_url(host: str, port: int) -> str:
     return f"https://[{reachable}]:{port}" if ":" in reachable else f"https://{reachable}:{port}"
 
 
+def provider_port(environment: Mapping[str, str]) -> int:
+    """The built-in provider's port; raises SettingError where it is the gateway's."""
+    name = PROVIDER_PORT_SETTING
+    port = int(read(name, environment.get(name, str(DEFAULT_PROVIDER_PORT)), int))
+    if port == address(environment).port:
+        raise SettingError(f"{name} and {PORT_SETTING} are both {port}: the provider and the gateway need one each")
+    return port
+
+
 def workers(environment: Mapping[str, str]) -> int:
     """How many workers each area has; raises SettingError."""
     name = "VERBUND_SERVING_WORKERS"
@@ -85,10 +101,11 @@ def drain_seconds(environment: Mapping[str, str]) -> float:
     return float(read(name, environment.get(name, str(DEFAULT_DRAIN_SECONDS)), float))
 
 
-def for_parts(home: Home, environment: Mapping[str, str]) -> dict[str, str]:
+def for_parts(home: Home, environment: Mapping[str, str], *, provider: bool = True) -> dict[str, str]:
     """The environment of every part: the caller's own settings, and the places in the home, which are not to choose.
 
-    It holds paths and addresses, no secret: whoever may read a process's environment learns nothing.
+    It holds paths and addresses, no secret: whoever may read a process's environment learns nothing. `provider` says
+    whether the built-in provider runs.
     """
     gateway = address(environment)
     places = {
@@ -107,10 +124,25 @@ def for_parts(home: Home, environment: Mapping[str, str]) -> dict[str, str]:
         "VERBUND_SERVING_REVOCATIONS_FILE": home.published / "revocations.json",
         "VERBUND_SERVING_SOCKET_DIR": home.run,
         "VERBUND_TRACES_DATABASE": home.traces,
+        "VERBUND_TRACES_QUERY_SOCKET": home.run / "traces-0.http.sock",
         "VERBUND_TRACES_SOCKET": home.run / "traces.grpc.sock",
     }
     traces = {} if exports_itself(environment) else built_in_traces(home)
-    return {**environment, **{name: str(place) for name, place in places.items()}, **traces}
+    people = built_in_provider(home, gateway) if provider else {}
+    return {**environment, **{name: str(place) for name, place in places.items()}, **traces, **people}
+
+
+def built_in_provider(home: Home, gateway: Address) -> dict[str, str]:
+    """The built-in provider's own settings, and what identity needs to reach it: its address is of this machine."""
+    return {
+        "VERBUND_IDENTITY_PROVIDER_CA_FILE": str(home.tls / "ca.pem"),
+        "VERBUND_IDENTITY_PROVIDER_PRIVATE_ADDRESSES": "true",
+        "VERBUND_PROVIDER_CERTIFICATE_FILE": str(home.tls / "provider.pem"),
+        "VERBUND_PROVIDER_DIRECTORY": str(home.provider),
+        "VERBUND_PROVIDER_KEY_FILE": str(home.tls / "provider.key"),
+        "VERBUND_PROVIDER_POST_LOGOUT_REDIRECT_URIS": f"{gateway.url}/",
+        "VERBUND_PROVIDER_REDIRECT_URIS": f"{gateway.url}/oauth2/callback",
+    }
 
 
 def exports_itself(environment: Mapping[str, str]) -> bool:

@@ -16,10 +16,22 @@ from verbund.embedded.children import LIBC, PR_GET_PDEATHSIG, PR_SET_PDEATHSIG
 from verbund.embedded.home import Home
 from verbund.embedded.part import Layer, Part
 from verbund.embedded.progress import Progress
-from verbund.embedded.settings import MIB, PORT_SETTING, PREFIX, Address, EmbeddedSettings, address, for_parts
+from verbund.embedded.settings import (
+    MIB,
+    PORT_SETTING,
+    PREFIX,
+    PROVIDER_PORT_SETTING,
+    Address,
+    EmbeddedSettings,
+    address,
+    for_parts,
+    provider_port,
+)
 from verbund.embedded.supervisor import Supervisor
 from verbund.embedded.users import ServiceUser
 from verbund.failure import ExitCode, Failure
+from verbund.provider import stage
+from verbund.provider.settings import HOST as PROVIDER_HOST
 from verbund.settings import load
 
 CERTIFICATE_SECONDS = 3600.0
@@ -32,12 +44,17 @@ class Options:
     data_dir: Path | None = None
     tour: bool = False
     exit: bool = False
+    provider: bool = True
+    """Whether the built-in provider runs."""
 
 
 def run(options: Options, environment: Mapping[str, str]) -> int:
     """Runs the mesh until it is told to stop; the exit code. Raises Failure and SettingError."""
     settings = load(EmbeddedSettings, environment, prefix=PREFIX)
     gateway = address(environment)
+    if options.provider:
+        stage.check(environment)
+        provider_port(environment)  # a wrong one ends the start before anything is made
     if options.tour and not preload.has_tour():
         raise Failure("This installation has no tour.", who="You", remedy="leave --tour out.", code=ExitCode.USAGE)
     home = homes.prepare(homes.choose(environment, options.data_dir))
@@ -46,7 +63,10 @@ def run(options: Options, environment: Mapping[str, str]) -> int:
         for name in lock.clear(home):
             progress.cleared(name)
         ports.check(gateway.host, gateway.port, PORT_SETTING)
-        mesh = Mesh(home, gateway, settings, for_parts(home, environment), progress)
+        if options.provider:
+            ports.check(PROVIDER_HOST, provider_port(environment), PROVIDER_PORT_SETTING)
+        given = for_parts(home, environment, provider=options.provider)
+        mesh = Mesh(home, gateway, settings, given, progress, provider=options.provider)
         supervisor = Supervisor(home, progress, inherited=[held], tick=mesh.tick)
         try:
             return mesh.run(supervisor, options)
@@ -67,12 +87,16 @@ class Mesh:
         settings: EmbeddedSettings,
         environment: dict[str, str],
         progress: Progress,
+        *,
+        provider: bool,
     ) -> None:
         self._home = home
         self._gateway = gateway
         self._settings = settings
         self._environment = environment
         self._progress = progress
+        self._provider = provider
+        self._people: list[dict[str, str]] = []
         self._keys: Any = None
         self._written: object = None
         self._certificates_due = 0.0
@@ -91,12 +115,14 @@ class Mesh:
         # Known here only now: these modules take a second to import, and PostgreSQL had to start before.
         gateway = importlib.import_module("verbund.embedded.gateway")
         parts = importlib.import_module("verbund.embedded.parts")
-        supervisor.add(*parts.parts(self._home, found, self._settings, self._environment))
+        supervisor.add(*parts.parts(self._home, found, self._settings, self._environment, provider=self._provider))
         supervisor.run_until(lambda: self._configured(supervisor))
         self._keys = gateway.Keys(self._home, self._environment)
         supervisor.run_until(supervisor.all_ready)
         if supervisor.interruptions:
             return ExitCode.INTERRUPTED
+        if self._provider:
+            self._people = parts.people(self._home, self._environment)
         self.ready = True
         self.tick()
         self._progress.all_ready(self._gateway.url)
@@ -132,15 +158,15 @@ class Mesh:
         ready = importlib.import_module("verbund.embedded.ready")
         state = (self._supervisor.pids(), self._home.keys.stat().st_mtime_ns)
         if state != self._written:
-            ready.write(self._home, self._gateway.url, self._supervisor.pids())
+            ready.write(self._home, self._gateway.url, self._supervisor.pids(), people=self._people)
             self._written = state
 
     def _renew_certificates(self) -> None:
-        """Looks every hour; Envoy takes a new certificate up without a restart."""
+        """Looks every hour; Envoy and the provider take a new certificate up without a restart."""
         if time.monotonic() < self._certificates_due:
             return
         certificates = importlib.import_module("verbund.embedded.certificates")
-        certificates.ensure(self._home.tls, [self._gateway.name], wall_clock())
+        certificates.ensure(self._home.tls, [self._gateway.name], wall_clock(), provider=self._provider)
         self._certificates_due = time.monotonic() + CERTIFICATE_SECONDS
 
 
