@@ -5,7 +5,10 @@ meant.
 from typing import NewType
 
 OrganisationName = NewType("OrganisationName", str)  # organisations/{organisation}
+InvitationName = NewType("InvitationName", str)  # invitations/{invitation}
 SystemName = NewType("SystemName", str)  # organisations/{organisation}/systems/{system}
+ProviderName = NewType("ProviderName", str)  # organisations/{organisation}/providers/{provider}
+PersonName = NewType("PersonName", str)  # organisations/{organisation}/people/{person}
 StrategyName = NewType("StrategyName", str)  # strategies/{strategy}
 MeasureName = NewType("MeasureName", str)  # strategies/{strategy}/measures/{measure}
 ProjectName = NewType("ProjectName", str)  # projects/{organisation}.{id}

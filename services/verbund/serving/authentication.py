@@ -22,10 +22,16 @@ class Authentication:
     """Turns the context of gRPC into a `Call`: what comes after it knows nothing of gRPC."""
 
     def __init__(
-        self, verifier: TokenVerifier, *, deadline_seconds_max: float, client_names: Sequence[str] | None = None
+        self,
+        verifier: TokenVerifier,
+        *,
+        deadline_seconds_max: float,
+        stream_seconds_max: float,
+        client_names: Sequence[str] | None = None,
     ) -> None:
         self._verifier = verifier
         self._deadline_seconds_max = deadline_seconds_max
+        self._stream_seconds_max = stream_seconds_max
         self._client_names = None if client_names is None else frozenset(client_names)
 
     def wrap(self, rpc: Rpc, behaviour: Behaviour) -> Behaviour:
@@ -42,7 +48,8 @@ class Authentication:
         public = rpc.rule.audience == policy_pb2.AUDIENCE_PUBLIC
         principal = ANYBODY if public else self._verifier.verify(token_of(context))
         remaining = context.time_remaining()
-        seconds = self._deadline_seconds_max if remaining is None else min(remaining, self._deadline_seconds_max)
+        limit = self._stream_seconds_max if rpc.holding else self._deadline_seconds_max
+        seconds = limit if remaining is None else min(remaining, limit)
         return Call(
             principal=principal,
             rule=rpc.rule,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from verbund.policy.table import Rule
 from verbund.policy.v1 import policy_pb2
-from verbund.resources.names import NOBODY, OrganisationName, SystemName
+from verbund.resources.names import NOBODY, OrganisationName, PersonName, ProviderName, SystemName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +18,17 @@ class Principal:
     subject: str
     organisation: OrganisationName
     system: SystemName | None = None
+    provider: ProviderName | None = None  # by which a person signed in at home
     roles: frozenset[str] = frozenset()
     assurance: int = policy_pb2.ASSURANCE_LOW
     token_id: str = ""
     issued_at: int = 0
     expires_at: int = 0
+
+    @property
+    def person(self) -> PersonName | None:
+        """The person who calls, where it is one."""
+        return PersonName(self.subject) if self.provider else None
 
     @property
     def is_operator(self) -> bool:

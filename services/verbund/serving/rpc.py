@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 
 from verbund.policy.table import Rule
 
-# A behaviour takes the request and the gRPC context, or after authentication the `Call`; a watch's takes its Stream
-# too.
+# A behaviour takes the request and the gRPC context, or after authentication the `Call`; that of a stream takes what it
+# sends with too. The request of a stream of requests is their iterator.
 Behaviour = Callable[..., Any]
 
 
@@ -22,6 +22,13 @@ class Rpc:
     rule: Rule
     request: type[Message] | None  # None where the method is not ours and parses for itself
     watching: bool = False  # a stream that holds no worker
+    takes_stream: bool = False
+    gives_stream: bool = False
+
+    @property
+    def holding(self) -> bool:
+        """Whether it is a stream that holds a thread while it lasts."""
+        return (self.takes_stream or self.gives_stream) and not self.watching
 
     @property
     def name(self) -> str:
@@ -29,6 +36,10 @@ class Rpc:
         "verbund.registry.v1.ProjectService/GetProject".
         """
         return self.path[1:]
+
+
+class Gone(Exception):  # noqa: N818 - says what is the case
+    """The caller went away in the middle of a stream, or the stream was ended: whatever it did is given up."""
 
 
 class Interceptor(Protocol):

@@ -12,6 +12,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from verbund.policy.table import path_of, rule_of
 from verbund.serving.rpc import Behaviour, Interceptor, Rpc, Servicer
 from verbund.serving.settings import ServingSettings
+from verbund.serving.streams import DOORS, carried_out, holding, serialise
 from verbund.serving.watches import Stream
 
 
@@ -20,9 +21,15 @@ class MissingMethod(TypeError):  # noqa: N818 - says what is the case
 
 
 def build_server(
-    settings: ServingSettings, interceptors: Sequence[Interceptor], servicers: Sequence[Servicer]
+    settings: ServingSettings,
+    interceptors: Sequence[Interceptor],
+    servicers: Sequence[Servicer],
+    streams: ThreadPoolExecutor,
 ) -> grpc.Server:
-    """A server with every RPC of `servicers` behind the interceptors, the outermost first."""
+    """A server with every RPC of `servicers` behind the interceptors, the outermost first.
+
+    `streams` are the threads of uploads and downloads.
+    """
     server = grpc.server(
         ThreadPoolExecutor(settings.threads, thread_name_prefix="call"),
         options=[
@@ -33,31 +40,48 @@ def build_server(
             ("grpc.so_reuseport", 0),
             ("grpc.http2.bdp_probe", 0),
         ],
-        maximum_concurrent_rpcs=settings.threads + settings.waiting_calls_max + settings.watches_max,
+        maximum_concurrent_rpcs=settings.threads
+        + settings.waiting_calls_max
+        + settings.watches_max
+        + settings.streams_max
+        + DOORS,
     )
     for servicer in servicers:
-        handlers = {method.name: handler_of(method, servicer, interceptors) for method in servicer.service.methods}
+        handlers = {
+            method.name: handler_of(method, servicer, interceptors, streams) for method in servicer.service.methods
+        }
         generic = grpc.method_handlers_generic_handler(servicer.service.full_name, handlers)
         server.add_generic_rpc_handlers((generic,))
     return server
 
 
-def handler_of(method: MethodDescriptor, servicer: Servicer, interceptors: Sequence[Interceptor]) -> Any:
+def handler_of(
+    method: MethodDescriptor, servicer: Servicer, interceptors: Sequence[Interceptor], streams: ThreadPoolExecutor
+) -> Any:
     """The gRPC handler of one method. Requests come as bytes: they are read after the caller is known."""
     implementation = getattr(servicer, method.name, None)
     if implementation is None:
         raise MissingMethod(f"{type(servicer).__name__} has no method {method.name}, which {method.full_name} asks for")
     watching = getattr(implementation, "watching", False)
-    if method.client_streaming or method.server_streaming != watching:
-        raise MissingMethod(f"{method.full_name}: a server stream must be a watch, and nothing else may be one")
+    if watching and (method.client_streaming or not method.server_streaming):
+        raise MissingMethod(f"{method.full_name}: only a stream of answers may be a watch")
+    if method.client_streaming and method.server_streaming:
+        raise MissingMethod(f"{method.full_name}: streams in both directions are not served")
     rpc = Rpc(
         path=path_of(method),
         rule=rule_of(method),
         request=message_factory.GetMessageClass(method.input_type),
         watching=watching,
+        takes_stream=method.client_streaming,
+        gives_stream=method.server_streaming,
     )
     if watching:
         return grpc.unary_stream_rpc_method_handler(non_blocking(wrapped(rpc, implementation, interceptors)))
+    if rpc.holding:
+        behaviour = holding(wrapped(rpc, carried_out(rpc, implementation), interceptors), streams)
+        if rpc.takes_stream:
+            return grpc.stream_stream_rpc_method_handler(behaviour)
+        return grpc.unary_stream_rpc_method_handler(behaviour)
     return grpc.unary_unary_rpc_method_handler(wrapped(rpc, serialised(implementation), interceptors))
 
 
@@ -72,8 +96,7 @@ def serialised(method: Callable[..., Any]) -> Behaviour:
     """The method, with its answer as bytes; a servicer that has the bytes already gives them as they are."""
 
     def answered(request: Any, call: Any) -> bytes:
-        answer = method(request, call)
-        return answer if isinstance(answer, bytes) else bytes(answer.SerializeToString())
+        return serialise(method(request, call))
 
     return answered
 

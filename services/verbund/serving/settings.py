@@ -35,6 +35,13 @@ class ServingSettings:
     watches_max: int = 1000
     watches_per_organisation_max: int = 600
     watch_seconds_max: int = 900
+    # Uploads and downloads that one worker carries out at once, each in a thread of its own; of them at most half for
+    # one organisation. How long one may last, and how slow its other side may be: a stream ends that moved less than so
+    # many bytes a second while we waited so many seconds for it.
+    streams_max: int = 8
+    stream_seconds_max: int = 3600
+    stream_bytes_per_second_min: int = 64 * 1024
+    stream_pace_seconds: float = 30.0
     # A call ends after this, whatever its caller allows.
     deadline_seconds_max: float = 30.0
     # How long a worker that stops goes on taking calls, so that whoever sends them notices first that it leaves.
@@ -52,6 +59,6 @@ class ServingSettings:
         tls = (self.tls_certificate_file, self.tls_key_file, self.tls_client_ca_file, self.tls_client_names)
         if self.listen and not all(tls):
             raise ValueError("LISTEN needs TLS_CERTIFICATE_FILE, TLS_KEY_FILE, TLS_CLIENT_CA_FILE and TLS_CLIENT_NAMES")
-        for name in ("workers", "threads", "waiting_calls_max", "watches_max", "message_bytes_max"):
+        for name in ("workers", "threads", "waiting_calls_max", "watches_max", "streams_max", "message_bytes_max"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name.upper()} must be at least 1")

@@ -14,7 +14,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from verbund.serving.rpc import Behaviour, Rpc
+from verbund.serving.rpc import Behaviour, Gone, Rpc
 from verbund.serving.watches import Stream
 
 # Codes that mean a fault of the service, as the conventions for server spans have it; the others are the caller's.
@@ -41,7 +41,7 @@ class Telemetry:
         self._tracer = tracer
 
     def wrap(self, rpc: Rpc, behaviour: Behaviour) -> Behaviour:
-        """Calls `behaviour` inside a span that ends with the call, or with the stream of a watch."""
+        """Calls `behaviour` inside a span that ends with the call or the stream."""
         attributes = {"rpc.system.name": "grpc", "rpc.method": rpc.name}
 
         def observed(request: Any, context: grpc.ServicerContext, *rest: Any) -> Any:
@@ -54,8 +54,8 @@ class Telemetry:
             contexts.attach(trace.set_span_in_context(span))
             try:
                 answer = behaviour(request, context, *rest)
-            except BaseException:
-                finish(rpc, span, code_of(context, failed=True), started)
+            except BaseException as error:
+                finish(rpc, span, code_of(context, failed=not isinstance(error, Gone)), started)
                 raise
             if rpc.watching:
                 stream: Stream = rest[0]

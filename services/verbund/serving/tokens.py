@@ -18,7 +18,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from verbund.policy.table import ASSURANCES
-from verbund.resources.names import OrganisationName, SystemName
+from verbund.resources.names import OrganisationName, ProviderName, SystemName
 from verbund.serving.call import Principal
 from verbund.serving.refusals import Unauthenticated
 
@@ -72,7 +72,12 @@ class Revocations:
         """Whether the token that `principal` came with is revoked."""
         if not self.before:
             return False
-        named = (("jti", principal.token_id), ("sub", principal.subject), ("org", principal.organisation))
+        named = (
+            ("jti", principal.token_id),
+            ("sub", principal.subject),
+            ("idp", principal.provider or ""),
+            ("org", principal.organisation),
+        )
         return any(principal.issued_at <= self.before.get(key, -1) for key in named)
 
 
@@ -123,6 +128,11 @@ class TokenVerifier:
         self._refresh()
         return self._clock() < principal.expires_at and not self._revocations.current.hold(principal)
 
+    def revoked(self, principal: Principal) -> bool:
+        """Whether the token that `principal` came with was taken back, expired or not."""
+        self._refresh()
+        return bool(self._revocations.current.hold(principal))
+
     def _refresh(self) -> None:
         """Takes new keys and revocations in; a withdrawn key takes the tokens it signed with it."""
         now = time.monotonic()
@@ -161,6 +171,7 @@ class TokenVerifier:
             subject=str(claims["sub"]),
             organisation=OrganisationName(str(claims["org"])),
             system=SystemName(str(claims["sys"])) if claims.get("sys") else None,
+            provider=ProviderName(str(claims["idp"])) if claims.get("idp") else None,
             roles=frozenset(roles[:ROLES_MAX]),
             assurance=ASSURANCES[claims["acr"]],
             token_id=str(claims["jti"]),

@@ -8,7 +8,7 @@ from grpc_status import rpc_status
 from opentelemetry import trace
 
 from verbund.serving.refusals import Answered, Fault, Refusal
-from verbund.serving.rpc import Behaviour, Rpc
+from verbund.serving.rpc import Behaviour, Gone, Rpc
 from verbund.serving.status import status_of
 
 log = structlog.get_logger(__name__)
@@ -25,6 +25,8 @@ class Refusals:
                 return behaviour(request, context, *rest)
             except Answered as answered:
                 return answered.answer
+            except Gone:
+                raise
             except Refusal as refusal:
                 abort(context, refusal)
             except Exception:

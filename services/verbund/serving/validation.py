@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import protovalidate
@@ -26,16 +28,35 @@ class Validation:
         kind = rpc.request
         if kind is None:
             return behaviour
+        if rpc.takes_stream:
+            return self._each(kind, behaviour)
         identified = "request_id" in kind.DESCRIPTOR.fields_by_name
 
         def validated(body: bytes, call: Call, *rest: Any) -> Any:
-            request = parse(kind, body)
-            self._check(request, explained=len(body) <= EXPLAINED_BYTES_MAX)
+            request = self._read(kind, body)
             if identified and request.request_id:  # type: ignore[attr-defined]
                 call = identify(request, call)
             return behaviour(request, call, *rest)
 
         return validated
+
+    def _each(self, kind: type[Message], behaviour: Behaviour) -> Behaviour:
+        """Calls `behaviour` with the valid messages of a stream as they come, when the first of them is there."""
+
+        def validated(bodies: Iterator[bytes], call: Call, *rest: Any) -> Any:
+            messages = (self._read(kind, body) for body in bodies)
+            first = next(messages, None)
+            if first is None:
+                raise Invalid("", f"needs at least one {kind.DESCRIPTOR.full_name}")
+            return behaviour(itertools.chain((first,), messages), call, *rest)
+
+        return validated
+
+    def _read(self, kind: type[Message], body: bytes) -> Message:
+        """The valid message; raises Invalid."""
+        request = parse(kind, body)
+        self._check(request, explained=len(body) <= EXPLAINED_BYTES_MAX)
+        return request
 
     def _check(self, request: Message, *, explained: bool) -> None:
         violations = self._validator.collect_violations(request, fail_fast=not explained)

@@ -51,6 +51,7 @@ class Stream:
         self._context = context
         self._send = send
         self.ended = False  # by the service, not by the reader
+        self._lock = threading.Lock()
 
     @property
     def active(self) -> bool:
@@ -67,18 +68,29 @@ class Stream:
         self._send(message)
         return self.active
 
+    def claim(self) -> bool:
+        """Whether whoever asks is the one to end the stream: a second status would be an error."""
+        with self._lock:
+            first, self.ended = not self.ended, True
+            return first
+
     def end(self, refusal: Refusal | None = None, trace_id: str = "") -> None:
-        """Ends the stream, as it should or with a refusal."""
+        """Ends the stream, as it should or with a refusal, unless it has ended."""
+        if not self.claim():
+            return
         if refusal is not None:
             status: Any = rpc_status.to_status(status_of(refusal, trace_id=trace_id))
             self._context.set_code(status.code)
             self._context.set_details(status.details)
             self._context.set_trailing_metadata(status.trailing_metadata)
-        self.ended = True
         self._send(None)
 
-    def cut(self) -> None:
-        """Breaks the stream off."""
+    def cut(self, refusal: Refusal | None = None) -> None:
+        """Breaks the stream off; `refusal` is the cause as far as our own records go."""
+        if refusal is not None:
+            if not self.claim():
+                return
+            self._context.set_code(rpc_status.to_status(status_of(refusal)).code)
         self._context.cancel()
 
 

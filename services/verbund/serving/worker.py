@@ -25,6 +25,7 @@ from verbund.serving.http import telling_health
 from verbund.serving.rpc import Interceptor
 from verbund.serving.server import build_server, listen
 from verbund.serving.settings import ServingSettings
+from verbund.serving.streams import Streams
 from verbund.serving.telemetry import Telemetry
 from verbund.serving.tokens import TokenVerifier
 from verbund.serving.translation import Refusals
@@ -80,7 +81,7 @@ def verifier_of(settings: ServingSettings) -> TokenVerifier:
     )
 
 
-def interceptors_of(settings: ServingSettings, verifier: TokenVerifier) -> tuple[Interceptor, ...]:
+def interceptors_of(settings: ServingSettings, verifier: TokenVerifier, streams: Streams) -> tuple[Interceptor, ...]:
     """The interceptors of every service, the outermost first."""
     return (
         Telemetry(trace.get_tracer("verbund.serving")),
@@ -88,9 +89,11 @@ def interceptors_of(settings: ServingSettings, verifier: TokenVerifier) -> tuple
         Authentication(
             verifier,
             deadline_seconds_max=settings.deadline_seconds_max,
+            stream_seconds_max=settings.stream_seconds_max,
             client_names=settings.tls_client_names if settings.listen else None,
         ),
         Authorisation(),
+        streams,
         Validation(),
     )
 
@@ -113,8 +116,9 @@ class Worker:
         self._jobs = Jobs(area.jobs)
         self._http: HttpServer | None = None
         self._taking_calls = False
-        interceptors = interceptors_of(settings, verifier)
-        self._server = build_server(settings, interceptors, area.servicers)
+        self._streams = Streams(settings, verifier.revoked)
+        interceptors = interceptors_of(settings, verifier, self._streams)
+        self._server = build_server(settings, interceptors, area.servicers, self._streams.pool)
         self._health = infrastructure.add_health(self._server)
         own = [servicer.service.full_name for servicer in area.servicers]
         infrastructure.add_reflection(self._server, tuple(dict.fromkeys((*own, *reflected))), interceptors)
@@ -142,6 +146,7 @@ class Worker:
         time.sleep(self._settings.leave_seconds)
         self._area.drain()
         self._server.stop(self._settings.drain_seconds).wait()
+        self._streams.close()
         if self._http is not None:
             self._http.stop()
         self._jobs.stop()
@@ -156,12 +161,10 @@ class Worker:
 
 
 class HttpServer:
-    """The area's HTTP routes on a Unix socket, in a thread of their own: the one server that is not synchronous."""
+    """HTTP routes on a Unix socket or a port, in a thread of their own: the one server that is not synchronous."""
 
-    def __init__(self, application: Any, path: Path) -> None:
-        path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(path))
+    def __init__(self, application: Any, place: Path | int) -> None:
+        listener = listening_on(place)
         config = uvicorn.Config(
             application,
             log_config=None,
@@ -180,6 +183,19 @@ class HttpServer:
         """Lets requests in progress finish."""
         self._server.should_exit = True
         self._thread.join()
+
+
+def listening_on(place: Path | int) -> socket.socket:
+    """A socket at a path, where one that was left behind is replaced, or at a port of this machine's loopback."""
+    if isinstance(place, int):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", place))
+        return listener
+    place.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(place))
+    return listener
 
 
 class Jobs:

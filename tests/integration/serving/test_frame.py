@@ -324,7 +324,7 @@ def test_an_rpc_without_a_method_fails_the_start() -> None:
 
     settings = ServingSettings(issuer="i", jwks_file=Path("j"), revocations_file=Path("r"), socket_dir=Path("s"))
     with pytest.raises(MissingMethod, match="Half has no method CreateProject"):
-        build_server(settings, [], [Half()])
+        build_server(settings, [], [Half()], ThreadPoolExecutor(1))
 
 
 def test_fifty_watches_hold_no_worker(channel: grpc.Channel, issuer: Issuer, feeds: list[Changes]) -> None:
