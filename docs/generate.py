@@ -1,12 +1,15 @@
-"""Writes what the documentation can derive: docs/errors.md, docs/access.md, and the settings in docs/operations.md.
+"""Writes what the documentation can derive: docs/errors.md, docs/access.md, the settings in docs/operations.md, and the
+OpenAPI document that the gateway serves.
 
 `python docs/generate.py` writes them; with `--check` it fails where one is not what protos, policy and settings say.
 """
 
 import ast
+import importlib.util
 import inspect
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from functools import cache
@@ -15,7 +18,11 @@ from typing import Any, get_type_hints
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from verbund import settings as loader
+from verbund.console.openapi import comments
+from verbund.console.openapi.document import as_text, document
+from verbund.console.settings import ConsoleSettings
 from verbund.database.settings import DatabaseSettings
 from verbund.embedded.home import Home
 from verbund.embedded.settings import EmbeddedSettings, for_parts
@@ -52,6 +59,7 @@ SETTINGS: tuple[tuple[str, str, type[Any]], ...] = (
     ("Database, of every service", "VERBUND_DATABASE_", DatabaseSettings),
     ("Identity", "VERBUND_IDENTITY_", IdentitySettings),
     ("Registry", "VERBUND_REGISTRY_", RegistrySettings),
+    ("Console", "VERBUND_CONSOLE_", ConsoleSettings),
     ("Gateway", "VERBUND_GATEWAY_", GatewaySettings),
     ("Trace store", "VERBUND_TRACES_", TraceSettings),
 )
@@ -77,7 +85,20 @@ def documents() -> dict[Path, str]:
         ROOT / "docs" / "errors.md": errors(),
         ROOT / "docs" / "access.md": access(),
         operations: with_settings(operations.read_text()),
+        ROOT / "services" / "verbund" / "console" / "openapi.json": as_text(document(comments.comments_of(image()))),
     }
+
+
+def image() -> FileDescriptorSet:
+    """The protos with their comments, which only protoc knows."""
+    specification = importlib.util.spec_from_file_location("generate_protos", ROOT / "protos" / "generate.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    with tempfile.TemporaryDirectory() as directory:
+        found: FileDescriptorSet = module.described(Path(directory))
+        return found
 
 
 def errors() -> str:
@@ -198,8 +219,9 @@ HEADINGS = ("Method", "JSON", "Permission", "Audience", "Rate", "Retry", "Roles"
 
 
 def area_section(area: str) -> Iterator[str]:
-    """The methods of an area, service by service."""
-    yield f"## {area.capitalize()}\n"
+    """The methods of an area, service by service; nothing of one that has routes of plain HTTP only."""
+    if catalogue.AREAS[area]:
+        yield f"## {area.capitalize()}\n"
     for service in catalogue.AREAS[area]:
         yield f"### `{service.full_name}`\n"
         yield from table(HEADINGS, [method_row(method) for method in service.methods])

@@ -20,6 +20,7 @@ from protovalidate._gen.buf.validate import validate_pb  # the wheel carries the
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 BASELINE = PROTOS / "baseline.binpb"
+IMAGE = "verbund.binpb"
 INCLUDES = [
     str(PROTOS),
     str(Path(protoc.__file__).parent / "_proto"),
@@ -35,15 +36,29 @@ def main(arguments: list[str]) -> int:
     )
     with tempfile.TemporaryDirectory() as name:
         build = Path(name)
-        validate = write_validate(build)
-        sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
-        image = build / "verbund.binpb"
-        run_protoc([f"--descriptor_set_out={image}", "--include_imports", "--include_source_info"], sources, validate)
+        validate, sources, image = write_validate(build), all_sources(), build / IMAGE
+        write_image(image, sources, validate)
         if "--accept" in arguments:
             return accept(sources, validate)
         if "--check" not in arguments:
             return write_stubs(ROOT / "services", sources, validate)
         return check(build, image, sources, validate)
+
+
+def all_sources() -> list[str]:
+    """Every proto, by its path from protos/."""
+    return sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
+
+
+def write_image(image: Path, sources: list[str], validate: Path) -> None:
+    """Writes the descriptors of the protos and of what they import, with their comments."""
+    run_protoc([f"--descriptor_set_out={image}", "--include_imports", "--include_source_info"], sources, validate)
+
+
+def described(build: Path) -> FileDescriptorSet:
+    """The protos with their comments; `build` is an empty directory."""
+    write_image(build / IMAGE, all_sources(), write_validate(build))
+    return FileDescriptorSet.FromString((build / IMAGE).read_bytes())
 
 
 def write_validate(build: Path) -> Path:

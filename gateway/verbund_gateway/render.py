@@ -41,7 +41,7 @@ def render(
         "certificates.json": resources(certificate(settings)),
         KEYS: resources(jwt.resource(settings, jwks)),
         "routes.json": resources(route_configuration(settings, areas, http_routes)),
-        "clusters.json": resources(*clusters(settings, areas, http_areas)),
+        "clusters.json": resources(*clusters(settings, [area for area in areas if areas[area]], http_areas)),
         "listeners.json": resources(listener(settings, services)),
         BOOTSTRAP: bootstrap(settings),
     }

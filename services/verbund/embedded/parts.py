@@ -39,7 +39,7 @@ def parts(
     provider: bool,
 ) -> Sequence[Part]:
     """All but PostgreSQL, which starts before this module is imported; `provider` adds the built-in provider."""
-    services = [f"{area}-{number}" for area in catalogue.AREAS for number in range(workers(environment))]
+    services = [service_part(area, number, settings, environment) for area, number in served(environment)]
     return (
         Part(
             name="migrate",
@@ -76,13 +76,13 @@ def parts(
             start_seconds_max=settings.start_seconds_max,
         ),
         *((provider_part(environment),) if provider else ()),
-        *(
-            service_part(area, number, settings, environment)
-            for area in catalogue.AREAS
-            for number in range(workers(environment))
-        ),
+        *services,
         # Behind a proxy the mesh has a URL that may not lead here yet.
-        *((check_part(home, settings, environment, services),) if address(environment).is_local else ()),
+        *(
+            (check_part(home, settings, environment, [service.name for service in services]),)
+            if address(environment).is_local
+            else ()
+        ),
     )
 
 
@@ -98,6 +98,15 @@ def provider_part(environment: Mapping[str, str]) -> Part:
 def people(home: Home, environment: Mapping[str, str]) -> list[dict[str, str]]:
     """Who can sign in at the built-in provider, once it is ready."""
     return accounts.people(home.provider, provider_port(environment), sample.read())
+
+
+def served(environment: Mapping[str, str]) -> list[tuple[str, int]]:
+    """The workers of each area by number; what only shows pages has one."""
+    return [
+        (area, number)
+        for area in catalogue.AREAS
+        for number in range(1 if area in catalogue.SINGLE else workers(environment))
+    ]
 
 
 def service_part(area: str, number: int, settings: EmbeddedSettings, environment: Mapping[str, str]) -> Part:

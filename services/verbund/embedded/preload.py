@@ -18,6 +18,7 @@ PARTS = (
     "verbund.embedded.gateway",
     "verbund.embedded.certificates",
     "verbund.embedded.ready",
+    "verbund.console.main",
     "verbund.identity.main",
     "verbund.provider.main",
     "verbund.registry.main",

@@ -57,7 +57,8 @@ def run(
     provider = tracing.configure(area=name, environment=environment)
     verifier = verifier_of(settings)
     area: Area = importlib.import_module(f"verbund.{name}.main").build(environment, verifier)
-    with Worker(area, settings, verifier, worker, reflected=reflected) as serving:
+    serving = Worker(area, settings, verifier, worker, reflected=reflected) if area.servicers else Pages(area, settings)
+    with serving:
         if wait_until_ready(lambda: verifier.ready() and area.ready(), stop):
             serving.take_calls()
             log.info("ready", area=name, worker=worker)
@@ -156,8 +157,42 @@ class Worker:
                 path.unlink(missing_ok=True)
 
     def _socket(self, kind: str) -> Path | None:
-        directory = self._settings.socket_dir
-        return None if directory is None else directory / f"{self._area.name}-{self._number}.{kind}.sock"
+        return socket_of(self._area, self._settings, self._number, kind)
+
+
+class Pages:
+    """The one process of an area that has plain HTTP routes and no services: no gRPC server waits in it for nothing."""
+
+    def __init__(self, area: Area, settings: ServingSettings) -> None:
+        self._area = area
+        self._leave_seconds = settings.leave_seconds
+        self._path = socket_of(area, settings, 0, "http")
+        self._server: HttpServer | None = None
+        self._taking_calls = False
+
+    def __enter__(self) -> Self:
+        if self._area.http is not None and self._path is not None:
+            self._server = HttpServer(telling_health(self._area.http, lambda: self._taking_calls), self._path)
+        return self
+
+    def take_calls(self) -> None:
+        """Tells that requests may be sent here."""
+        self._taking_calls = True
+
+    def __exit__(self, *_: object) -> None:
+        """Tells that it leaves, and lets requests in progress finish."""
+        self._taking_calls = False
+        time.sleep(self._leave_seconds)
+        if self._server is not None and self._path is not None:
+            self._server.stop()
+            self._path.unlink(missing_ok=True)
+        self._area.close()
+
+
+def socket_of(area: Area, settings: ServingSettings, number: int, kind: str) -> Path | None:
+    """Where a worker listens; None in a cluster, where that is an address."""
+    directory = settings.socket_dir
+    return None if directory is None else directory / f"{area.name}-{number}.{kind}.sock"
 
 
 class HttpServer:
