@@ -14,6 +14,7 @@ COMMANDS = {
     "up": ("verbund.embedded.commands:up", "Start the whole mesh on this machine."),
     "tour": ("verbund.tour.commands:tour", "Show what the running mesh does, on real projects."),
     "doctor": ("verbund.doctor.commands:doctor", "Check this machine and installation, and say what to mend."),
+    "org": ("verbund.identity.invitations.commands:org", "Invite organisations and admit them, or join as one."),
     "token": ("verbund.sdk.commands:token", "Print an access token of a system, for curl and other tools."),
     "project": ("verbund.registry.commands:project", "Import and find projects."),
     "trace": ("verbund.traces.commands:trace", "Draw the trace of a request."),

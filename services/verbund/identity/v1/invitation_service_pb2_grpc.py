@@ -92,7 +92,7 @@ class InvitationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListInvitations(self, request, context):
-        """Lists the invitations by name. Those that came to nothing, or to an organisation, are forgotten 90 days later.
+        """Lists the invitations by name. One is forgotten 90 days after its last change and its time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,7 @@ class InvitationServiceStub:
     GetInvitation: _grpc.UnaryUnaryMultiCallable[_invitation_service_pb2.GetInvitationRequest, _invitation_service_pb2.Invitation]
     """Reads one invitation."""
     ListInvitations: _grpc.UnaryUnaryMultiCallable[_invitation_service_pb2.ListInvitationsRequest, _invitation_service_pb2.ListInvitationsResponse]
-    """Lists the invitations by name. Those that came to nothing, or to an organisation, are forgotten 90 days later."""
+    """Lists the invitations by name. One is forgotten 90 days after its last change and its time."""
     WithdrawInvitation: _grpc.UnaryUnaryMultiCallable[_invitation_service_pb2.WithdrawInvitationRequest, _invitation_service_pb2.Invitation]
     """Withdraws an invitation that is not admitted yet: its code is worth nothing from now on."""
     AcceptInvitation: _grpc.UnaryUnaryMultiCallable[_invitation_service_pb2.AcceptInvitationRequest, _invitation_service_pb2.AcceptInvitationResponse]
@@ -71,7 +71,7 @@ class InvitationServiceAsyncStub(InvitationServiceStub):
     GetInvitation: _aio.UnaryUnaryMultiCallable[_invitation_service_pb2.GetInvitationRequest, _invitation_service_pb2.Invitation]  # type: ignore[assignment]
     """Reads one invitation."""
     ListInvitations: _aio.UnaryUnaryMultiCallable[_invitation_service_pb2.ListInvitationsRequest, _invitation_service_pb2.ListInvitationsResponse]  # type: ignore[assignment]
-    """Lists the invitations by name. Those that came to nothing, or to an organisation, are forgotten 90 days later."""
+    """Lists the invitations by name. One is forgotten 90 days after its last change and its time."""
     WithdrawInvitation: _aio.UnaryUnaryMultiCallable[_invitation_service_pb2.WithdrawInvitationRequest, _invitation_service_pb2.Invitation]  # type: ignore[assignment]
     """Withdraws an invitation that is not admitted yet: its code is worth nothing from now on."""
     AcceptInvitation: _aio.UnaryUnaryMultiCallable[_invitation_service_pb2.AcceptInvitationRequest, _invitation_service_pb2.AcceptInvitationResponse]  # type: ignore[assignment]
@@ -115,7 +115,7 @@ class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _invitation_service_pb2.ListInvitationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_invitation_service_pb2.ListInvitationsResponse, _abc.Awaitable[_invitation_service_pb2.ListInvitationsResponse]]:
-        """Lists the invitations by name. Those that came to nothing, or to an organisation, are forgotten 90 days later."""
+        """Lists the invitations by name. One is forgotten 90 days after its last change and its time."""
 
     @_abc_1.abstractmethod
     def WithdrawInvitation(

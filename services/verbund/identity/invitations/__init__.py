@@ -1,0 +1,1 @@
+"""Invitations: how an organisation joins with a key that nobody but itself ever held."""
