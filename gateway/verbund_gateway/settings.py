@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from verbund.policy import catalogue
 from verbund.settings import SettingError, load
 
 PREFIX = "VERBUND_GATEWAY_"
@@ -102,7 +103,8 @@ class GatewaySettings:
 
     def sockets(self, area: str, protocol: str) -> list[Path]:
         """The sockets of an area's workers for `grpc` or `http`."""
-        return [self.socket_directory / f"{area}-{worker}.{protocol}.sock" for worker in range(self.workers)]
+        workers = 1 if area in catalogue.SINGLE else self.workers
+        return [self.socket_directory / f"{area}-{worker}.{protocol}.sock" for worker in range(workers)]
 
 
 def from_environment(environment: Mapping[str, str]) -> GatewaySettings:

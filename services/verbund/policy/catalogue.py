@@ -6,6 +6,7 @@ from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import error_details_pb2, status_pb2
 
+from verbund.console.routes import ROUTES as CONSOLE_ROUTES
 from verbund.errors.v1 import reason_pb2
 from verbund.identity.routes import ROUTES as IDENTITY_ROUTES
 from verbund.identity.v1 import organisation_service_pb2, system_service_pb2
@@ -15,6 +16,7 @@ from verbund.registry.v1 import change_service_pb2, project_service_pb2, strateg
 FILES: dict[str, tuple[FileDescriptor, ...]] = {
     "identity": (organisation_service_pb2.DESCRIPTOR, system_service_pb2.DESCRIPTOR),
     "registry": (strategy_service_pb2.DESCRIPTOR, project_service_pb2.DESCRIPTOR, change_service_pb2.DESCRIPTOR),
+    "console": (),  # pages only
 }
 AREAS: dict[str, tuple[ServiceDescriptor, ...]] = {
     area: tuple(service for file in files for service in file.services_by_name.values())
@@ -22,7 +24,9 @@ AREAS: dict[str, tuple[ServiceDescriptor, ...]] = {
 }
 # By their full names, as reflection tells them.
 SERVICES: tuple[str, ...] = tuple(service.full_name for services in AREAS.values() for service in services)
-HTTP_ROUTES: tuple[HttpRoute, ...] = (*IDENTITY_ROUTES,)
+HTTP_ROUTES: tuple[HttpRoute, ...] = (*IDENTITY_ROUTES, *CONSOLE_ROUTES)
+# What is one process, however many workers the areas have.
+SINGLE = frozenset({"console"})
 
 
 def rules(*areas: str) -> RuleTable:
