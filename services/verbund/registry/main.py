@@ -7,9 +7,9 @@ from verbund.clock import wall_clock
 from verbund.database.database import Database
 from verbund.database.settings import DatabaseSettings
 from verbund.database.sweeping import Sweep
-from verbund.registry.changes.feed import Feed
+from verbund.registry.changes.feed import ChangeFeed, PublishedChange
 from verbund.registry.changes.servicer import ChangeServicer, last_message
-from verbund.registry.changes.store import ChangeStore
+from verbund.registry.changes.store import CHANNEL, ChangeStore
 from verbund.registry.projects.servicer import ProjectServicer
 from verbund.registry.projects.store import ProjectStore
 from verbund.registry.settings import RegistrySettings
@@ -39,7 +39,7 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:
     service = Database(dsn, role="registry_service", schema="registry", pool_size=settings.pool_size)
     jobs = Database(dsn, role="registry_jobs", schema="registry", pool_size=JOBS_POOL_SIZE)
     changes = ChangeStore()
-    feed = Feed(jobs, service, changes, look_seconds=settings.feed_look_seconds)
+    feed = ChangeFeed(jobs, service, changes, PublishedChange, channel=CHANNEL, look_seconds=settings.feed_look_seconds)
     watches = Watches(
         end=last_message,
         accepts=verifier.accepts,

@@ -16,9 +16,11 @@ import grpc
 import pytest
 from verbund.clock import wall_clock
 from verbund.database.database import Database
-from verbund.registry.changes.domain import Change, Cursor
-from verbund.registry.changes.messages import token_of
-from verbund.registry.changes.store import ChangeStore, Rest
+from verbund.feeds.cursors import Cursor
+from verbund.feeds.reading import Rest
+from verbund.registry.changes.domain import Change
+from verbund.registry.changes.messages import TOKENS
+from verbund.registry.changes.store import ChangeStore
 from verbund.registry.projects.domain import Project
 from verbund.registry.projects.store import ProjectStore
 from verbund.registry.v1 import change_service_pb2 as pb
@@ -102,7 +104,7 @@ def test_what_was_withdrawn_is_not_shown_again(mesh: Mesh, *, kept: bool) -> Non
     """An old or a made-up token leads to what may be seen now: of the rest comes that it went, from memory or table."""
     with watching(mesh.citylab) if kept else nullcontext() as memory:
         mesh.citylab.create("begin", visibility=PUBLIC)
-        token = next(memory).resume_token if memory else token_of(Cursor(0, 0))
+        token = next(memory).resume_token if memory else TOKENS.token_of(Cursor(0, 0))
         for project_id in ("p", "q"):
             created = mesh.citylab.create(project_id, visibility=PUBLIC)
             mesh.citylab.update(projects.Project(name=created.name, status=IMPLEMENTATION), "status")
@@ -121,7 +123,7 @@ def test_a_token_that_this_feed_never_gave_is_refused(mesh: Mesh) -> None:
     with watching(mesh.citylab) as stream:
         mesh.citylab.create("p")
         token = next(stream).resume_token
-    for wrong in ("x", token[:-3], token_of(Cursor(2**40, 1))):
+    for wrong in ("x", token[:-3], TOKENS.token_of(Cursor(2**40, 1))):
         with refused("CURSOR_INVALID"):
             next(mesh.citylab.changes.WatchChanges(pb.WatchChangesRequest(resume_token=wrong), timeout=STREAM_SECONDS))
 

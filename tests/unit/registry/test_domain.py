@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from verbund.feeds.cursors import Cursor
 from verbund.registry.audience import EVERY_MEMBER, NO_ONE, Audience
-from verbund.registry.changes.domain import Change, Cursor
-from verbund.registry.changes.messages import cursor_of, token_of
+from verbund.registry.changes.domain import Change
+from verbund.registry.changes.messages import TOKENS
 from verbund.registry.projects.domain import Project, readable_id
 from verbund.registry.projects.query import WORDS_MAX, Words
 from verbund.registry.records import span_of
@@ -104,27 +105,27 @@ def test_a_repetition_is_no_update() -> None:
 def test_a_resume_token_names_its_cursor(transaction: int, position: int) -> None:
     """Whatever the cursor, and never one that is newer than the feed."""
     cursor = Cursor(transaction, position)
-    assert cursor_of(token_of(cursor), newest=max(cursor, NEWEST)) == cursor
+    assert TOKENS.cursor_of(TOKENS.token_of(cursor), newest=max(cursor, NEWEST)) == cursor
     if cursor > Cursor(0, 0):
         with pytest.raises(Invalid):
-            cursor_of(token_of(cursor), newest=Cursor(0, 0))
+            TOKENS.cursor_of(TOKENS.token_of(cursor), newest=Cursor(0, 0))
 
 
 @given(st.text(max_size=60) | st.binary(max_size=40).map(lambda body: body.hex()))
 def test_no_other_text_is_a_resume_token(text: str) -> None:
     """Garbage is CURSOR_INVALID, never a crash."""
     with pytest.raises(Invalid) as caught:
-        cursor_of(text, newest=NEWEST)
+        TOKENS.cursor_of(text, newest=NEWEST)
     assert caught.value.reason == "CURSOR_INVALID"
 
 
 @given(st.integers(0, 30), st.integers(0, 255))
 def test_a_changed_resume_token_is_refused(at: int, byte: int) -> None:
     """No single character can be exchanged."""
-    token = token_of(Cursor(799, 12))
+    token = TOKENS.token_of(Cursor(799, 12))
     changed = token[:at] + chr(byte) + token[at + 1 :] if at < len(token) else token + chr(byte)
     with contextlib.suppress(Invalid):  # base64 ignores some characters and the last bits
-        assert cursor_of(changed, newest=NEWEST) == Cursor(799, 12)
+        assert TOKENS.cursor_of(changed, newest=NEWEST) == Cursor(799, 12)
 
 
 @given(st.text(max_size=200))

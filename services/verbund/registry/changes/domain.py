@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
+from verbund.feeds.cursors import Cursor
 from verbund.registry.audience import ANYBODY, NO_ONE, Audience
 from verbund.registry.records import Record, changed_paths
 from verbund.registry.v1 import change_service_pb2 as pb
@@ -11,13 +12,6 @@ from verbund.serving.call import Call
 from verbund.serving.refusals import Absent
 
 KINDS = {"projects": "project", "strategies": "strategy", "measures": "measure"}  # by the collection in a name
-
-
-class Cursor(NamedTuple):
-    """A position of the feed. Nothing that commits later precedes a cursor below the oldest running transaction."""
-
-    transaction: int
-    position: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,48 +1,31 @@
-"""The feed of a worker: reads each new change once, and hands it to every watch that may see it.
+"""Changes as a worker's feed hands them out: converted once for each thing that callers are told of them."""
 
-One thread listens and reads; another brings resuming watches up to date. A change is converted once for each thing that
-callers are told of it, however many watch; while nobody watches, nothing is read.
-"""
-
-import contextlib
-import dataclasses
-import threading
-import time
-from collections import deque
 from collections.abc import Iterable
 
-import structlog
+from google.protobuf.message import Message
 
-from verbund.database.database import Database
-from verbund.registry.changes.domain import Cursor, Entry
-from verbund.registry.changes.messages import change_of, token_of
-from verbund.registry.changes.store import CHANNEL, ChangeStore, Rest
+from verbund.feeds.cursors import Cursor
+from verbund.feeds.feed import Feed, Follower
+from verbund.registry.changes.domain import Entry
+from verbund.registry.changes.messages import TOKENS, change_of
 from verbund.registry.v1 import change_service_pb2 as pb
 from verbund.serving.call import Call
-from verbund.serving.refusals import Refusal
-from verbund.serving.watches import QUEUE_MAX, Watch
+from verbund.serving.watches import EndCause
 
-PAGE = 200
-PAGE_BYTES_MAX = 4 * 1024 * 1024
-BACKLOG_BYTES_MAX = 256 * 1024  # of a page that is read for one watch alone, and of what it waits for before the next
-WAITING_BYTES_MAX = 4 * 1024 * 1024  # of changes that many watches share
-RECENT_MAX = 500  # changes kept in memory, so that a watch can join between two readings
-RECENT_BYTES_MAX = 8 * 1024 * 1024
-RETRY_SECONDS = 1.0
-GAP_SECONDS = 0.01  # between two readings, so that many changes are read together
-WAIT_SECONDS_MIN = 0.002  # while a change waits for an older transaction to end
-WAIT_SECONDS_MAX = 0.1
-CALL_SECONDS = 10.0
-log = structlog.get_logger(__name__)
+CAUSES = {
+    EndCause.TOKEN: pb.WATCH_END_CAUSE_TOKEN,
+    EndCause.DRAIN: pb.WATCH_END_CAUSE_DRAIN,
+    EndCause.AGE: pb.WATCH_END_CAUSE_AGE,
+}
 
 
-class Published:
+class PublishedChange:
     """A change, and what it looks like to those who are told of it."""
 
     def __init__(self, entry: Entry) -> None:
         self.cursor = entry.cursor
         self.resource = entry.change.resource
-        self.bytes = len(entry.change.body or b"")
+        self.size = len(entry.change.body or b"")
         self._entry = entry
         self._told: dict[str, pb.ChangeType.ValueType | None] = {}
         self._messages: dict[int, bytes] = {}
@@ -59,244 +42,32 @@ class Published:
         if told is None:
             return None
         if told not in self._messages:
-            shown = pb.WatchChangesResponse(change=change_of(self._entry, told), resume_token=token_of(self.cursor))
+            shown = pb.WatchChangesResponse(
+                change=change_of(self._entry, told), resume_token=TOKENS.token_of(self.cursor)
+            )
             self._messages[told] = shown.SerializeToString()
         return self._messages[told]
 
 
-class Follower:
-    """A watch of the feed: which changes it is for, and how far it has come."""
+class ChangeFollower(Follower[PublishedChange]):
+    """A watch of all changes, or of those of some resources."""
 
     def __init__(self, call: Call, resources: Iterable[str], after: Cursor) -> None:
-        self.call = call
-        self.after = after
-        self.watch: Watch | None = None
+        super().__init__(call, after)
         self._resources = frozenset(resources)
-        self._lock = threading.Lock()
-        self._ended = False
 
-    def begin(self, watch: Watch) -> None:
-        """The first message: the watch stands."""
-        with self._lock:
-            self.watch = watch
-            watch.offer(pb.WatchChangesResponse(started=pb.WatchStarted(), resume_token=token_of(self.after)))
+    def wants(self, published: PublishedChange) -> bool:
+        """Whether it is one of the resources; all, where none was named."""
+        return not self._resources or published.resource in self._resources
 
-    def take(self, published: Published, latest: Published | None = None) -> None:
-        """Offers a change that comes after what the watch has, if it is for it.
+    def first_message(self) -> Message:
+        """The watch stands."""
+        return pb.WatchChangesResponse(started=pb.WatchStarted(), resume_token=TOKENS.token_of(self.after))
 
-        What the `latest` change of the resource withdrew is not shown again; of it comes that it went.
-        """
-        with self._lock:
-            if self._ended or self.watch is None or published.cursor <= self.after:
-                return
-            self.after = published.cursor
-            if self._resources and published.resource not in self._resources:
-                return
-            organisation = self.call.organisation
-            message = published.message(organisation)
-            withdrawn = latest is not None and published.shows(organisation) and not latest.shows(organisation)
-            if message is not None and not withdrawn:
-                self.watch.offer(message)
-
-    def skip(self, to: Cursor) -> None:
-        """Nothing up to here is for this watch."""
-        with self._lock:
-            self.after = max(self.after, to)
-
-    def end(self, cause: "pb.WatchEndCause.ValueType") -> pb.WatchChangesResponse:
-        """The last message. No change is offered after it, so its token names exactly what was."""
-        with self._lock:
-            self._ended = True
-            return pb.WatchChangesResponse(end=pb.WatchEnd(cause=cause), resume_token=token_of(self.after))
-
-    @property
-    def active(self) -> bool:
-        """Whether it still takes changes."""
-        return not self._ended and self.watch is not None and self.watch.active
-
-    def has_room(self, count: int, *, bytes_max: int = WAITING_BYTES_MAX) -> bool:
-        """Whether so many changes fit behind what its reader has not yet taken, and a page of new ones."""
-        if self.watch is None or self.watch.waiting_bytes >= bytes_max:
-            return False
-        return self.watch.waiting + count + PAGE < QUEUE_MAX
+    def last_message(self, cause: EndCause) -> Message:
+        """The watch ends."""
+        end = pb.WatchEnd(cause=CAUSES[cause])
+        return pb.WatchChangesResponse(end=end, resume_token=TOKENS.token_of(self.after))
 
 
-class Feed:
-    """Reads changes as the jobs role, and hands them out. `start` it; `close` ends it."""
-
-    def __init__(self, jobs: Database, service: Database, changes: ChangeStore, *, look_seconds: float) -> None:
-        self._jobs = jobs
-        self._service = service
-        self._changes = changes
-        self._look_seconds = look_seconds
-        self._lock = threading.Lock()  # of everything below
-        self._followers: set[Follower] = set()
-        self._recent: deque[Published] = deque()
-        self._recent_bytes = 0
-        self._floor = self._reached = Cursor(0, 0)  # what lies between them is in `recent`
-        self._lagging: deque[Follower] = deque()
-        self._reading = threading.Lock()
-        self._attention = threading.Event()  # for the thread that looks after watches
-        self._listening = threading.Event()
-        self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._listen, name="feed", daemon=True),
-            threading.Thread(target=self._attend, name="feed-backlog", daemon=True),
-        ]
-
-    def start(self) -> None:
-        """Starts to listen."""
-        for thread in self._threads:
-            thread.start()
-
-    def ready(self) -> bool:
-        """Whether watches can be taken."""
-        return self._listening.is_set()
-
-    def close(self) -> None:
-        """Stops reading; a NOTIFY of its own wakes the listening thread."""
-        self._stopping.set()
-        self._attention.set()
-        with contextlib.suppress(Refusal), self._jobs.transaction(Call.internal("registry.feed.close")) as tx:
-            tx.notify(CHANNEL)
-        for thread in self._threads:
-            thread.join(timeout=self._look_seconds + RETRY_SECONDS)
-
-    def follow(self, follower: Follower, settled: Cursor) -> None:
-        """Brings a watch up to date and keeps it so. `settled`: nothing commits before it any more."""
-        with self._lock:
-            if not self._followers and settled > self._reached:  # nobody watched, so what is kept is outdated
-                self._recent.clear()
-                self._recent_bytes = 0
-                self._floor = self._reached = settled
-        if not self._join(follower):
-            self._lagging.append(follower)
-        if follower.watch is not None:
-            follower.watch.on_close(lambda: self._leave(follower))
-        self._attention.set()
-
-    def _join(self, follower: Follower) -> bool:
-        """Takes a watch in if everything after its cursor is at hand: nothing is missed, and nothing comes twice."""
-        with self._lock:
-            if follower.after < self._floor:
-                return False
-            missing = [published for published in self._recent if published.cursor > follower.after]
-            if not follower.has_room(len(missing)):
-                return False
-            latest = {published.resource: published for published in missing}
-            for published in missing:
-                follower.take(published, latest[published.resource])
-            if follower.active:
-                self._followers.add(follower)
-        return True
-
-    def _leave(self, follower: Follower) -> None:
-        with self._lock:
-            self._followers.discard(follower)
-
-    def _listen(self) -> None:
-        """Reads when woken, and every few seconds whether woken or not. Ends with `close`."""
-        with contextlib.closing(self._jobs.listen(CHANNEL, wait_seconds=self._look_seconds)) as woken:
-            for _ in woken:
-                self._listening.set()
-                if self._stopping.is_set():
-                    return
-                self._look()
-                self._stopping.wait(GAP_SECONDS)
-
-    def _look(self) -> None:
-        """Reads what is new, if anybody watches; what fails is made up for by the next look."""
-        if not self._followers or not self._reading.acquire(blocking=False):
-            return
-        try:
-            self._read_new()
-        except Refusal as refusal:
-            log.warning("feed waits", reason=refusal.reason)
-        except Exception:
-            log.exception("feed failed")
-        finally:
-            self._reading.release()
-
-    def _read_new(self) -> None:
-        """Publishes every change that can be read, and waits for those that an older transaction holds back."""
-        pause = WAIT_SECONDS_MIN
-        while not self._stopping.is_set():
-            with self._jobs.read(Call.internal("registry.feed", deadline_seconds=CALL_SECONDS)) as rows:
-                entries, rest = self._changes.feed(rows, self._reached, size=PAGE, bytes_max=PAGE_BYTES_MAX)
-            self._publish([Published(entry) for entry in entries])
-            if rest is Rest.NOTHING:
-                return
-            if rest is Rest.UNSETTLED:
-                self._stopping.wait(pause)
-                pause = min(pause * 2, WAIT_SECONDS_MAX)
-
-    def _publish(self, changes: list[Published]) -> None:
-        """Hands changes to the watches, and keeps the latest."""
-        for published in changes:
-            with self._lock:
-                if published.cursor <= self._reached:
-                    continue  # the first watch after a pause began further on
-                self._reached = published.cursor
-                self._keep(published)
-                behind = [follower for follower in self._followers if not follower.has_room(0)]
-                self._followers.difference_update(behind)
-                for follower in self._followers:
-                    follower.take(published)
-            if behind:  # a reader slower than the changes reads the rest from the table, as fast as it can
-                self._lagging.extend(behind)
-                self._attention.set()
-
-    def _keep(self, published: Published) -> None:
-        self._recent.append(published)
-        self._recent_bytes += published.bytes
-        while len(self._recent) > RECENT_MAX or self._recent_bytes > RECENT_BYTES_MAX:
-            dropped = self._recent.popleft()
-            self._recent_bytes -= dropped.bytes
-            self._floor = dropped.cursor
-
-    def _attend(self) -> None:
-        """Reads for watches that have just joined, and the backlogs of others, a page each in turn, until they can."""
-        while not self._stopping.is_set():
-            self._attention.wait()
-            self._attention.clear()
-            self._look()
-            while self._lagging and not self._stopping.is_set():
-                progress = [self._advance(follower) for follower in self._turn()]
-                if not any(progress):
-                    self._stopping.wait(WAIT_SECONDS_MAX)
-
-    def _turn(self) -> list[Follower]:
-        """The first lagging watch of each organisation: however many one has, another's does not wait for them."""
-        waiting = [self._lagging.popleft() for _ in range(len(self._lagging))]
-        first = {follower.call.organisation: follower for follower in reversed(waiting)}
-        self._lagging.extendleft(each for each in reversed(waiting) if each is not first[each.call.organisation])
-        return list(first.values())
-
-    def _advance(self, follower: Follower) -> bool:
-        """Gives a lagging watch its next page; tells whether that led anywhere."""
-        if not follower.active:
-            return True
-        moved = False
-        try:
-            moved = follower.has_room(PAGE, bytes_max=BACKLOG_BYTES_MAX) and self._read_backlog(follower)
-        except Refusal as refusal:
-            log.warning("backlog waits", reason=refusal.reason)
-        except Exception:
-            log.exception("backlog failed")
-        if not (moved and self._join(follower)):
-            self._lagging.append(follower)
-        elif not self._stopping.is_set():
-            self._look()
-        return moved
-
-    def _read_backlog(self, follower: Follower) -> bool:
-        """One page of what the caller may see, read as the caller under row-level security."""
-        call = dataclasses.replace(follower.call, deadline=time.monotonic() + CALL_SECONDS)
-        with self._service.read(call) as rows:
-            settled, _ = self._changes.horizon(rows)
-            entries, rest = self._changes.backlog(rows, follower.after, size=PAGE, bytes_max=BACKLOG_BYTES_MAX)
-        for entry in entries:
-            follower.take(Published(entry))
-        if rest is not Rest.MORE:
-            follower.skip(settled)  # whatever is left before it is not for this caller
-        return True
+ChangeFeed = Feed[Entry, PublishedChange]

@@ -1,22 +1,18 @@
 """ChangeService: the history of a resource, and the feed of all."""
 
 from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
 
 from verbund.database.database import Database
+from verbund.feeds.reading import horizon
 from verbund.registry.changes.domain import require_history
-from verbund.registry.changes.feed import Feed, Follower
-from verbund.registry.changes.messages import change_of, cursor_of
+from verbund.registry.changes.feed import ChangeFeed, ChangeFollower
+from verbund.registry.changes.messages import TOKENS, change_of
 from verbund.registry.changes.store import POSITION_MAX, ChangeStore
 from verbund.registry.v1 import change_service_pb2 as pb
 from verbund.resources import pages
 from verbund.serving.call import Call
 from verbund.serving.watches import EndCause, Stream, Watch, Watches, watching
-
-CAUSES = {
-    EndCause.TOKEN: pb.WATCH_END_CAUSE_TOKEN,
-    EndCause.DRAIN: pb.WATCH_END_CAUSE_DRAIN,
-    EndCause.AGE: pb.WATCH_END_CAUSE_AGE,
-}
 
 
 class ChangeServicer:
@@ -24,7 +20,7 @@ class ChangeServicer:
 
     service: ServiceDescriptor = pb.DESCRIPTOR.services_by_name["ChangeService"]
 
-    def __init__(self, database: Database, changes: ChangeStore, feed: Feed, watches: Watches) -> None:
+    def __init__(self, database: Database, changes: ChangeStore, feed: ChangeFeed, watches: Watches) -> None:
         self._database = database
         self._changes = changes
         self._feed = feed
@@ -49,14 +45,14 @@ class ChangeServicer:
     def WatchChanges(self, request: pb.WatchChangesRequest, call: Call, stream: Stream) -> None:
         """Follows the changes that the caller may see; the feed goes on sending after this returns."""
         with self._database.read(call) as rows:
-            settled, newest = self._changes.horizon(rows)
-        after = cursor_of(request.resume_token, newest=newest) if request.resume_token else settled
-        follower = Follower(call, request.resources, after)
+            settled, newest = horizon(rows)
+        after = TOKENS.cursor_of(request.resume_token, newest=newest) if request.resume_token else settled
+        follower = ChangeFollower(call, request.resources, after)
         follower.begin(self._watches.open(call, stream, position=follower))
         self._feed.follow(follower, settled)
 
 
-def last_message(watch: Watch, cause: EndCause) -> pb.WatchChangesResponse:
+def last_message(watch: Watch, cause: EndCause) -> Message:
     """What a watch ends with: why, and where to go on."""
-    follower: Follower = watch.position
-    return follower.end(CAUSES[cause])
+    follower: ChangeFollower = watch.position
+    return follower.end(cause)

@@ -1,14 +1,13 @@
 """The table `changes`: one method, one visible statement."""
 
-import enum
 import hashlib
-from collections.abc import Sequence
-from itertools import takewhile
 from typing import Any
 
 from verbund.database.rows import Rows, Transaction
+from verbund.feeds.cursors import Cursor
+from verbund.feeds.reading import Rest, page_of
 from verbund.registry.audience import Audience
-from verbund.registry.changes.domain import Change, Cursor, Entry
+from verbund.registry.changes.domain import Change, Entry
 from verbund.resources import pages
 
 CHANNEL = "registry_changes"
@@ -50,10 +49,6 @@ HISTORY = """
     WHERE before < %(bytes)s
     ORDER BY position DESC
 """
-HORIZON = """
-    SELECT pg_snapshot_xmin(now.snapshot)::text AS settled, pg_snapshot_xmax(now.snapshot)::text AS newest
-    FROM pg_current_snapshot() AS now (snapshot)
-"""
 # `transaction` is a number to sort by, and `xid` the same as the driver reads it. A row is settled when no transaction
 # is running that began before its own: nothing can come between it and the rows before it any more.
 # Bodies come up to a number of bytes, and the first always; a row that has no room any more is the next page's.
@@ -87,14 +82,6 @@ BACKLOG = FEED.replace(
 )
 
 
-class Rest(enum.Enum):
-    """What follows a page of the feed."""
-
-    NOTHING = enum.auto()
-    MORE = enum.auto()
-    UNSETTLED = enum.auto()  # more, when an older transaction has ended
-
-
 class ChangeStore:
     """Changes in PostgreSQL; under a service's role, row-level security leaves those that the caller may see."""
 
@@ -120,29 +107,15 @@ class ChangeStore:
         found = rows.all(HISTORY, resource=resource, before=before, size=size, bytes=pages.BYTES_MAX)
         return [entry_of(row) for row in found]
 
-    def horizon(self, rows: Rows) -> tuple[Cursor, Cursor]:
-        """The cursor that nothing can still commit before, and the one that no transaction has passed yet."""
-        row = rows.one(HORIZON)
-        assert row is not None
-        return Cursor(int(row["settled"]), 0), Cursor(int(row["newest"]), 0)
-
     def feed(self, rows: Rows, after: Cursor, *, size: int, bytes_max: int) -> tuple[list[Entry], Rest]:
         """The settled changes after a cursor, in the feed's order, for those who may see everything."""
         cursor = {"transaction": str(after.transaction), "position": after.position}
-        return page_of(rows.all(FEED_OF_ALL, **cursor, size=size, bytes=bytes_max), size)
+        return page_of(rows.all(FEED_OF_ALL, **cursor, size=size, bytes=bytes_max), size, entry_of)
 
     def backlog(self, rows: Rows, after: Cursor, *, size: int, bytes_max: int) -> tuple[list[Entry], Rest]:
         """The same for one caller: with row-level security, and without what was withdrawn since."""
         cursor = {"transaction": str(after.transaction), "position": after.position}
-        return page_of(rows.all(BACKLOG, **cursor, size=size, bytes=bytes_max), size)
-
-
-def page_of(found: Sequence[dict[str, Any]], size: int) -> tuple[list[Entry], Rest]:
-    """The rows of a page that are settled and have room in it, and what follows them."""
-    taken = [entry_of(row) for row in takewhile(lambda row: row["settled"] and row["fits"], found)]
-    if len(taken) == len(found):
-        return taken, Rest.MORE if len(found) == size else Rest.NOTHING
-    return taken, Rest.MORE if found[len(taken)]["settled"] else Rest.UNSETTLED
+        return page_of(rows.all(BACKLOG, **cursor, size=size, bytes=bytes_max), size, entry_of)
 
 
 def entry_of(row: dict[str, Any]) -> Entry:
