@@ -139,9 +139,9 @@ def test_every_rpc_has_a_rule_and_the_rule_a_role() -> None:
     """What has no rule is not routed, and a permission that nobody holds is a mistake."""
     from verbund.policy.roles import PERMISSIONS_OF, roles_holding  # noqa: PLC0415
 
-    rules = catalogue.rules()
+    rules = [*catalogue.rules().values(), *(route.rule for route in catalogue.HTTP_ROUTES)]
     assert rules
-    stated = {rule.permission for rule in rules.values() if rule.permission}
+    stated = {rule.permission for rule in rules if rule.permission}
     assert not {permission for permission in stated if not roles_holding(permission)}
     held = frozenset().union(*PERMISSIONS_OF.values())
     assert held <= stated, f"no rule asks for {held - stated}"

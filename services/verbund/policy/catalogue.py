@@ -12,6 +12,8 @@ from verbund.identity.routes import ROUTES as IDENTITY_ROUTES
 from verbund.identity.v1 import organisation_service_pb2, system_service_pb2
 from verbund.policy.table import HttpRoute, RuleTable, rules_of
 from verbund.registry.v1 import change_service_pb2, project_service_pb2, strategy_service_pb2
+from verbund.traces.routes import AREA as TRACES
+from verbund.traces.routes import ROUTES as TRACES_ROUTES
 
 FILES: dict[str, tuple[FileDescriptor, ...]] = {
     "identity": (organisation_service_pb2.DESCRIPTOR, system_service_pb2.DESCRIPTOR),
@@ -24,9 +26,9 @@ AREAS: dict[str, tuple[ServiceDescriptor, ...]] = {
 }
 # By their full names, as reflection tells them.
 SERVICES: tuple[str, ...] = tuple(service.full_name for services in AREAS.values() for service in services)
-HTTP_ROUTES: tuple[HttpRoute, ...] = (*IDENTITY_ROUTES, *CONSOLE_ROUTES)
+HTTP_ROUTES: tuple[HttpRoute, ...] = (*IDENTITY_ROUTES, *TRACES_ROUTES, *CONSOLE_ROUTES)
 # What is one process, however many workers the areas have.
-SINGLE = frozenset({"console"})
+SINGLE = frozenset({TRACES, "console"})
 
 
 def rules(*areas: str) -> RuleTable:

@@ -1,8 +1,8 @@
-"""`verbund trace`: the tree of one request, or the latest ones."""
+"""`verbund trace`: the tree of one request with what came of it later, or the latest ones."""
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -11,7 +11,7 @@ from verbund.embedded import home as homes
 from verbund.failure import Failure
 from verbund.options import home_option, json_option
 from verbund.traces import drawing
-from verbund.traces.reader import NoTraces, Reader
+from verbund.traces.reader import LINKED_MAX, NoTraces, Reader
 from verbund.traces.tree import Tree, tree_of
 
 LOOK_SECONDS = 0.1
@@ -23,6 +23,14 @@ WAIT_SECONDS_MAX = 60.0
 @click.argument("trace_id", required=False, metavar="ID")
 @click.option("--list", "listed", is_flag=True, help="List the latest traces instead.")
 @click.option("--limit", default=20, type=click.IntRange(1, 1000), show_default=True, help="How many --list shows.")
+@click.option(
+    "--linked",
+    "linked_max",
+    default=20,
+    type=click.IntRange(0, LINKED_MAX),
+    show_default=True,
+    help="How many traces that link to ID to draw below it.",
+)
 @json_option
 @click.option(
     "--wait",
@@ -33,11 +41,19 @@ WAIT_SECONDS_MAX = 60.0
 )
 @home_option
 def trace(
-    *, trace_id: str | None, listed: bool, limit: int, as_json: bool, wait_seconds: float, named: Path | None
+    *,
+    trace_id: str | None,
+    listed: bool,
+    limit: int,
+    linked_max: int,
+    as_json: bool,
+    wait_seconds: float,
+    named: Path | None,
 ) -> None:
     """Draw the tree of the trace ID across gateway, services and SQL. The first digits of an ID are enough.
 
-    An answer's id is in its header x-trace-id, and in the metadata of every refusal.
+    Below it stand the traces that link to it, by their start: a delivery's later steps link to its creation, so one id
+    tells its story. An answer's id is in its header x-trace-id, and in the metadata of every refusal.
     """
     if (trace_id is None) != listed:
         raise click.UsageError("give the ID of a trace, or --list")
@@ -47,7 +63,8 @@ def trace(
             if trace_id is None:
                 show_latest(reader, limit, as_json=as_json)
             else:
-                show_tree(awaited(reader, trace_id.lower(), wait_seconds), as_json=as_json)
+                tree = awaited(reader, trace_id.lower(), wait_seconds)
+                show_tree(tree, linked_to(reader, tree, linked_max), as_json=as_json)
     except NoTraces as error:
         raise Failure(str(error), who="You", remedy="start the mesh with `verbund up`, then send a request.") from None
     except ValueError as error:
@@ -80,12 +97,17 @@ def awaited(
     return tree
 
 
-def show_tree(tree: Tree, *, as_json: bool) -> None:
-    """Prints one trace."""
+def linked_to(reader: Reader, tree: Tree, limit: int) -> Sequence[Tree]:
+    """The traces that link to this one, by their start."""
+    return [tree_of(reader.trace(trace_id)) for trace_id in reader.linked(tree.trace_id, limit)]
+
+
+def show_tree(tree: Tree, linked: Sequence[Tree], *, as_json: bool) -> None:
+    """Prints one trace, and those that link to it."""
     if as_json:
-        print(json.dumps(drawing.document(tree), ensure_ascii=False, indent=2))
+        print(json.dumps(drawing.story_document(tree, linked), ensure_ascii=False, indent=2))
     else:
-        print(*drawing.lines(tree), sep="\n")
+        print(*drawing.story(tree, linked), sep="\n")
 
 
 def show_latest(reader: Reader, limit: int, *, as_json: bool) -> None:

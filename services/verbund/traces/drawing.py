@@ -34,6 +34,14 @@ def lines(tree: Tree) -> Iterator[str]:
         yield f"… {len(tree.spans) - SPANS_DRAWN_MAX} more spans; --json has them all"
 
 
+def story(first: Tree, later: Sequence[Tree]) -> Iterator[str]:
+    """A trace, and below it those that link to it, each with how long after the first it began."""
+    yield from lines(first)
+    for tree in later:
+        yield f"\n↳ {milliseconds(max(0, tree.start_nanos - first.start_nanos))} later"
+        yield from lines(tree)
+
+
 def heading(tree: Tree) -> str:
     """The trace in one line."""
     facts = [
@@ -121,6 +129,11 @@ def document(tree: Tree) -> dict[str, Any]:
         "durationMs": as_milliseconds(tree.duration_nanos),
         "spans": [described(place.node.span, len(place.lasts)) for place in places if place.node.span],
     }
+
+
+def story_document(first: Tree, later: Sequence[Tree]) -> dict[str, Any]:
+    """A trace as JSON, with those that link to it under `linked`."""
+    return document(first) | {"linked": [document(tree) for tree in later]}
 
 
 def described(span: Span, depth: int) -> dict[str, Any]:

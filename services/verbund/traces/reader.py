@@ -1,4 +1,4 @@
-"""The reading side of the trace store, for commands: beside a running writer, or without one."""
+"""The reading side of the trace store, for commands and queries: beside a running writer, or without one."""
 
 import json
 import sqlite3
@@ -8,10 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from verbund.traces.jaeger import has_tags
+from verbund.traces.query import Period, Search
 from verbund.traces.spans import Link, Span
 
-SPANS_MAX = 10_000
+SPANS_MAX = 10_000  # of one trace, or of one answer with several
 RECENT_SPANS = 20_000
+LINKED_MAX = 100
+NAMES_MAX = 1000
 TRACE_ID_DIGITS = 32
 
 SELECT_TRACE = """
@@ -33,6 +37,37 @@ SELECT latest.trace_id, count(*) AS spans, count(DISTINCT service) AS services, 
        (SELECT first.name FROM spans AS first WHERE first.trace_id = latest.trace_id
         ORDER BY first.parent_id <> x'', first.start_nanos LIMIT 1) AS name
 FROM latest JOIN spans USING (trace_id) GROUP BY latest.trace_id ORDER BY latest.last DESC
+"""
+SELECT_LINKED = """
+SELECT spans.trace_id, min(spans.start_nanos) AS start_nanos FROM links JOIN spans ON spans.id = links.span
+WHERE links.linked_trace_id = ? GROUP BY spans.trace_id ORDER BY start_nanos LIMIT ?
+"""
+# The next greater name each time: as many steps in the index as there are services, however many spans they have.
+SELECT_SERVICES = """
+WITH RECURSIVE found (service) AS (
+    SELECT min(service) FROM spans
+    UNION ALL
+    SELECT (SELECT min(service) FROM spans WHERE spans.service > found.service) FROM found WHERE service IS NOT NULL
+)
+SELECT service FROM found WHERE service IS NOT NULL LIMIT ?
+"""
+SELECT_OPERATIONS = "SELECT DISTINCT name, kind FROM spans WHERE service = ? ORDER BY name, kind LIMIT ?"
+SELECT_MATCHING = """
+SELECT trace_id, span_id, parent_id, service, name, kind, start_nanos, end_nanos, status, message, attributes, links,
+       shortened
+FROM spans
+WHERE service = :service AND start_nanos BETWEEN :start AND :end AND (:operation = '' OR name = :operation)
+      AND max(0, end_nanos - start_nanos) BETWEEN :shortest AND :longest
+ORDER BY start_nanos DESC LIMIT :examined
+"""
+SELECT_DEPENDENCIES = """
+WITH latest AS (
+    SELECT trace_id, parent_id, service, start_nanos FROM spans WHERE parent_id <> x'' ORDER BY id DESC LIMIT ?
+)
+SELECT caller.service AS parent, latest.service AS child, count(*) AS calls
+FROM latest JOIN spans AS caller ON caller.trace_id = latest.trace_id AND caller.span_id = latest.parent_id
+WHERE caller.service <> latest.service AND latest.start_nanos BETWEEN ? AND ?
+GROUP BY caller.service, latest.service ORDER BY caller.service, latest.service
 """
 SELECT_COUNTS = "SELECT name, value FROM counts ORDER BY name"
 
@@ -56,6 +91,23 @@ class Summary:
     errors: int
     start_nanos: int
     end_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the spans of a service are called."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """How often one service called another."""
+
+    parent: str
+    child: str
+    calls: int
 
 
 class Reader:
@@ -88,6 +140,48 @@ class Reader:
         """The traces that got a span last, among the last RECENT_SPANS spans."""
         rows = self._database.execute(SELECT_LATEST, (RECENT_SPANS, limit))
         return [Summary(**{**dict(row), "trace_id": row["trace_id"].hex()}) for row in rows]
+
+    def linked(self, trace_id: str, limit: int = LINKED_MAX) -> Sequence[str]:
+        """The ids of the traces that link to this one, by their start."""
+        return [
+            row["trace_id"].hex() for row in self._database.execute(SELECT_LINKED, (bytes.fromhex(trace_id), limit))
+        ]
+
+    def services(self) -> Sequence[str]:
+        """The names of all services, at most NAMES_MAX."""
+        return [row["service"] for row in self._database.execute(SELECT_SERVICES, (NAMES_MAX,))]
+
+    def operations(self, service: str) -> Sequence[Operation]:
+        """The names and kinds of a service's spans, at most NAMES_MAX."""
+        return [
+            Operation(row["name"], row["kind"])
+            for row in self._database.execute(SELECT_OPERATIONS, (service, NAMES_MAX))
+        ]
+
+    def matching(self, search: Search) -> Sequence[str]:
+        """The ids of the traces that are searched for, the latest first, among the latest RECENT_SPANS that fit."""
+        stated = {
+            "service": search.service,
+            "operation": search.operation,
+            "start": search.start_nanos,
+            "end": search.end_nanos,
+            "shortest": search.duration_nanos_min,
+            "longest": search.duration_nanos_max,
+            "examined": RECENT_SPANS,
+        }
+        found: dict[str, None] = {}
+        for row in self._database.execute(SELECT_MATCHING, stated):
+            span = span_of(row)
+            if span.trace_id not in found and has_tags(span, search.tags):
+                found[span.trace_id] = None
+            if len(found) == search.limit:
+                break
+        return list(found)
+
+    def dependencies(self, period: Period) -> Sequence[Dependency]:
+        """Which services called which, and how often, among the last RECENT_SPANS spans."""
+        rows = self._database.execute(SELECT_DEPENDENCIES, (RECENT_SPANS, period.start_nanos, period.end_nanos))
+        return [Dependency(row["parent"], row["child"], row["calls"]) for row in rows]
 
     def counts(self) -> Mapping[str, int]:
         """How many spans were `stored`, `repeated`, `refused`, `expired`, `crowded_out` since the store was made."""

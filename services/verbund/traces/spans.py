@@ -49,7 +49,7 @@ class Span:
     message: str = ""
     attributes: Mapping[str, Value]
     links: Sequence[Link] = ()
-    shortened: int = 0  # how many attributes and links were cut or left out, here or by the sender
+    shortened: int = 0  # how many attributes, links and events were cut or left out, here or by the sender
 
     @property
     def duration_nanos(self) -> int:
@@ -100,7 +100,8 @@ def span_of(sent: otlp.Span, service: str) -> Span | None:
         message=sent.status.message[:TEXT_CHARS_MAX],
         attributes=attributes,
         links=[Link(link.trace_id.hex(), link.span_id.hex()) for link in links[:PIECES_MAX]],
-        shortened=cut + sent.dropped_attributes_count + max(0, len(sent.links) - PIECES_MAX),
+        # The mesh's own spans have no events, and none are kept.
+        shortened=cut + sent.dropped_attributes_count + max(0, len(sent.links) - PIECES_MAX) + len(sent.events),
     )
 
 

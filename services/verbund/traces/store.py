@@ -13,7 +13,7 @@ import structlog
 
 from verbund.traces.spans import Span
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE spans (
     id INTEGER PRIMARY KEY,           -- grows with every arrival: the oldest are the lowest
@@ -33,12 +33,24 @@ CREATE TABLE spans (
     shortened INTEGER NOT NULL,
     UNIQUE (trace_id, span_id)
 ) STRICT;
+CREATE INDEX spans_by_service ON spans (service, start_nanos, name, kind);
+-- The links of spans the other way round: from a trace to those that belong with it.
+CREATE TABLE links (
+    span INTEGER NOT NULL,            -- the id of the span that has the link
+    linked_trace_id BLOB NOT NULL,    -- the trace that it names
+    PRIMARY KEY (span, linked_trace_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX links_by_trace ON links (linked_trace_id);
 CREATE TABLE counts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 """
 INSERT = """
 INSERT INTO spans (trace_id, span_id, parent_id, received_seconds, service, name, kind, start_nanos, end_nanos, status,
                    message, attributes, links, shortened)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (trace_id, span_id) DO NOTHING
+"""
+INSERT_LINK = """
+INSERT INTO links (span, linked_trace_id) SELECT id, ? FROM spans WHERE trace_id = ? AND span_id = ?
+ON CONFLICT DO NOTHING
 """
 COUNT = """
 INSERT INTO counts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value
@@ -51,6 +63,10 @@ WHERE id < coalesce((SELECT id FROM spans WHERE received_seconds >= ? ORDER BY i
 """
 DELETE_OLDEST_TENTH = """
 DELETE FROM spans WHERE id <= (SELECT min(id) + (max(id) - min(id)) / 10 FROM spans)
+"""
+# Both delete the lowest ids only, so what is below the lowest that is left belongs to nothing.
+DELETE_LINKS = """
+DELETE FROM links WHERE span < coalesce((SELECT min(id) FROM spans), 9223372036854775807)
 """
 USED_BYTES = """
 SELECT (pages.page_count - free.freelist_count) * size.page_size
@@ -83,9 +99,11 @@ class Store:
         """
         received = int(self._clock())
         rows = [row_of(span, received) for span in spans]
+        links = [row for span in spans for row in link_rows_of(span)]
         with self._writing:
             with transaction(self._database):
                 stored = self._database.executemany(INSERT, rows).rowcount if rows else 0
+                self._database.executemany(INSERT_LINK, links)
                 counts = {"stored": stored, "repeated": len(rows) - stored, "refused": refused}
                 self._database.executemany(COUNT, [(name, value) for name, value in counts.items() if value])
             self._trim()
@@ -118,6 +136,7 @@ class Store:
         with transaction(self._database):
             deleted = self._database.execute(statement, arguments).rowcount
             if deleted:
+                self._database.execute(DELETE_LINKS)
                 self._database.execute(COUNT, (reason, deleted))
         if deleted:
             self._database.execute("PRAGMA incremental_vacuum").fetchall()
@@ -158,6 +177,13 @@ def row_of(span: Span, received_seconds: int) -> tuple[object, ...]:
         json.dumps([[link.trace_id, link.span_id] for link in span.links], separators=(",", ":")),
         span.shortened,
     )
+
+
+def link_rows_of(span: Span) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """A span's links to other traces as INSERT_LINK takes them."""
+    for link in span.links:
+        if link.trace_id != span.trace_id:
+            yield bytes.fromhex(link.trace_id), bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id)
 
 
 def opened(path: Path) -> sqlite3.Connection:

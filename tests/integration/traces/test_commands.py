@@ -3,13 +3,14 @@
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from verbund.failure import Failure
 from verbund.traces.commands import trace
-from verbund.traces.spans import Span
+from verbund.traces.spans import Link, Span
 from verbund.traces.store import Store
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -97,3 +98,19 @@ def test_wrong_usage_is_exit_code_2(store: Store, tmp_path: Path, arguments: lis
     store.add([span(1, None)])
     result = CliRunner().invoke(trace, [*arguments, "--home", str(tmp_path)])
     assert result.exit_code == 2
+
+
+def test_one_id_tells_what_came_of_a_request(store: Store, tmp_path: Path) -> None:
+    """The traces that link to a trace stand below it by their start; `--linked` bounds how many."""
+    store.add([span(1, None)])
+    links = [Link(TRACE, f"{1:016x}")]
+    for number, start in ((3, 900), (2, 300)):
+        later = replace(span(number, None), trace_id=f"{number:032x}", start_nanos=start * 1_000_000, links=links)
+        store.add([later])
+    output = run(tmp_path, TRACE)
+    headings = [line.split(" ")[1] for line in output.splitlines() if line.startswith("trace ")]
+    assert headings == [TRACE, f"{2:032x}", f"{3:032x}"]
+    assert "↳ 300.0 ms later\ntrace 0" in output
+    document = json.loads(run(tmp_path, TRACE, "--json", "--linked", "1"))
+    assert [linked["traceId"] for linked in document["linked"]] == [f"{2:032x}"]
+    assert json.loads(run(tmp_path, f"{2:032x}", "--json"))["linked"] == []

@@ -3,6 +3,7 @@
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,28 @@ def test_reading_needs_a_store(path: Path) -> None:
     with pytest.raises(NoTraces):
         Reader(path)
     assert not path.exists()
+
+
+def test_a_trace_knows_those_that_link_to_it(store: Store, path: Path, clock: Clock) -> None:
+    """By their start, each once, however many of its spans have the link; not itself, and not what is deleted."""
+    first = f"{1:032x}"
+    link = Link(first, f"{1:016x}")
+    store.add([span(1), span(1, 2, links=[link])])
+    store.add([replace(span(3, number, links=[link, link]), start_nanos=30) for number in (1, 2)])
+    clock.now += 4 * DAY
+    store.add([replace(span(2, links=[link, Link("ab" * 16, "cd" * 8)]), start_nanos=20)])
+    store.add([span(2, links=[link])])
+    with Reader(path) as reader:
+        assert reader.linked(first) == [f"{2:032x}", f"{3:032x}"]
+        assert reader.linked(first, limit=1) == [f"{2:032x}"]
+        assert reader.linked("ab" * 16) == [f"{2:032x}"]
+        assert reader.linked(f"{2:032x}") == []
+    clock.now += 4 * DAY
+    store.sweep()
+    with Reader(path) as reader:
+        assert reader.linked(first) == [f"{2:032x}"]
+    clock.now += 8 * DAY
+    store.sweep()
+    store.add([span(9)])
+    with Reader(path) as reader:
+        assert reader.linked(first) == []
