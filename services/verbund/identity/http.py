@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from verbund.identity.routes import JWKS_PATH, REVOKE_PATH, ROUTES, TOKEN_PATH
-from verbund.identity.tokens.domain import OAuthError
-from verbund.identity.tokens.endpoint import GRANT, Form, TokenEndpoint
+from verbund.identity.tokens.domain import Form, OAuthError
+from verbund.identity.tokens.endpoint import GRANTS, TokenEndpoint
 from verbund.serving.refusals import Refusal
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -59,21 +59,23 @@ def metadata(issuer: str) -> dict[str, Any]:
     return {
         "issuer": issuer,
         "token_endpoint": issuer + TOKEN_PATH,
-        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "token_endpoint_auth_methods_supported": ["private_key_jwt", "none"],
         "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "revocation_endpoint": issuer + REVOKE_PATH,
         "revocation_endpoint_auth_methods_supported": ["private_key_jwt"],
         "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "jwks_uri": issuer + JWKS_PATH,
-        "grant_types_supported": [GRANT],
+        "grant_types_supported": [*GRANTS],
         "response_types_supported": [],
     }
 
 
 def issued(endpoint: TokenEndpoint, form: Form) -> Response:
-    """The answer of RFC 6749, section 5.1."""
+    """The answer of RFC 6749, section 5.1, and of RFC 8693, section 2.2.1."""
     token = endpoint.issue(form)
     content = {"access_token": token.token, "token_type": "Bearer", "expires_in": token.life_seconds}
+    if token.kind:
+        content["issued_token_type"] = token.kind
     return JSONResponse(content, headers=NO_STORE)
 
 

@@ -8,21 +8,37 @@ from verbund.database.database import Database
 from verbund.database.settings import DatabaseSettings
 from verbund.database.sweeping import Sweep
 from verbund.identity import http
+from verbund.identity.access.servicer import AccessServicer
+from verbund.identity.invitations.servicer import InvitationServicer
+from verbund.identity.invitations.store import InvitationStore
+from verbund.identity.keys.domain import MARGIN
 from verbund.identity.keys.publication import JWKS, Publisher
 from verbund.identity.keys.rotation import Rotation
 from verbund.identity.keys.sealing import Seal
 from verbund.identity.keys.store import KeyStore
 from verbund.identity.organisations.servicer import OrganisationServicer
 from verbund.identity.organisations.store import OrganisationStore
+from verbund.identity.people.servicer import PersonServicer
+from verbund.identity.people.store import PersonStore
+from verbund.identity.providers.hometoken import HomeTokens
+from verbund.identity.providers.keyrings import Keyrings
+from verbund.identity.providers.outbound import Fetcher
+from verbund.identity.providers.servicer import ProviderServicer
+from verbund.identity.providers.store import ProviderStore
+from verbund.identity.routes import TOKEN_PATH
 from verbund.identity.settings import IdentitySettings
 from verbund.identity.systems.servicer import SystemServicer
 from verbund.identity.systems.store import SystemStore
 from verbund.identity.tokens.allowance import Allowance
+from verbund.identity.tokens.clients import Clients
+from verbund.identity.tokens.domain import Terms
 from verbund.identity.tokens.endpoint import TokenEndpoint
+from verbund.identity.tokens.exchange import TokenExchange
 from verbund.identity.tokens.signing import Signer
 from verbund.identity.tokens.store import TokenStore
 from verbund.serving.area import Area, Job
 from verbund.serving.http import observed
+from verbund.serving.rpc import Servicer
 from verbund.serving.settings import ServingSettings
 from verbund.serving.tokens import TokenVerifier
 
@@ -30,7 +46,8 @@ ROTATE_SECONDS = 1.0
 TURNS_MAX = 3  # a new mesh makes its first key, publishes it, and signs with it, in one go
 SWEEP_SECONDS = 30.0
 JOB_CONNECTIONS = 4
-# Used assertions, revoked tokens, and the answers to requests that were made 48 hours ago.
+# Used assertions, revoked tokens, invitations that ended long ago, and the answers to requests that were made 48 hours
+# ago.
 EXPIRED = (
     """
     DELETE FROM identity.used_assertions WHERE (system, jti_digest) IN (
@@ -39,6 +56,15 @@ EXPIRED = (
     """
     DELETE FROM identity.revoked_tokens WHERE token_id IN (
         SELECT token_id FROM identity.revoked_tokens WHERE expire_time < now() LIMIT %(limit)s)
+    """,
+    """
+    DELETE FROM identity.invitations WHERE name IN (
+        SELECT name FROM identity.invitations
+        WHERE greatest(expire_time, update_time) < now() - interval '90 days' LIMIT %(limit)s)
+    """,
+    """
+    DELETE FROM identity.revoked_subjects WHERE subject IN (
+        SELECT subject FROM identity.revoked_subjects WHERE expire_time < now() LIMIT %(limit)s)
     """,
     """
     DELETE FROM identity.idempotency WHERE (organisation, caller, method, request_id) IN (
@@ -65,22 +91,29 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:  # n
         clock=wall_clock,
     )
     rotation = Rotation(database=jobs, keys=keys, seal=seal, schedule=settings.schedule, clock=wall_clock)
-    endpoint = endpoint_of(settings, serving, database, Signer(database=database, keys=keys, seal=seal), publisher)
+    keyrings = Keyrings(
+        Fetcher(ca_file=settings.provider_ca_file, private_addresses=settings.provider_private_addresses)
+    )
+    home_tokens = HomeTokens(key_of=keyrings.key_of, clock=wall_clock)
+    signer = Signer(database=database, keys=keys, seal=seal)
+    endpoint = endpoint_of(settings, serving, database, signer, publisher, home_tokens)
     application = http.application(endpoint, issuer=serving.issuer, jwks_file=settings.publish_dir / JWKS)
 
     def close() -> None:
+        keyrings.close()
         database.close()
         jobs.close()
 
     return Area(
         name="identity",
         servicers=(
-            OrganisationServicer(database=database, organisations=organisations, publisher=publisher, clock=wall_clock),
-            SystemServicer(
+            *members_of(database, organisations, publisher),
+            *people_of(settings, serving, database, organisations, publisher, home_tokens),
+            InvitationServicer(
                 database=database,
+                invitations=InvitationStore(),
                 organisations=organisations,
                 systems=SystemStore(),
-                publisher=publisher,
                 clock=wall_clock,
             ),
         ),
@@ -95,19 +128,86 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:  # n
     )
 
 
+def members_of(database: Database, organisations: OrganisationStore, publisher: Publisher) -> tuple[Servicer, ...]:
+    """Organisations and their systems."""
+    return (
+        OrganisationServicer(database=database, organisations=organisations, publisher=publisher, clock=wall_clock),
+        SystemServicer(
+            database=database,
+            organisations=organisations,
+            systems=SystemStore(),
+            publisher=publisher,
+            clock=wall_clock,
+        ),
+    )
+
+
+def people_of(
+    settings: IdentitySettings,
+    serving: ServingSettings,
+    database: Database,
+    organisations: OrganisationStore,
+    publisher: Publisher,
+    home_tokens: HomeTokens,
+) -> tuple[Servicer, ...]:
+    """People, where they sign in, and what they may do."""
+    return (
+        ProviderServicer(
+            database=database,
+            organisations=organisations,
+            providers=ProviderStore(),
+            home_tokens=home_tokens,
+            publisher=publisher,
+            issuer=serving.issuer,
+            clock=wall_clock,
+        ),
+        PersonServicer(
+            database=database,
+            organisations=organisations,
+            people=PersonStore(),
+            publisher=publisher,
+            tokens_end=settings.schedule.token_life + MARGIN,
+            clock=wall_clock,
+        ),
+        AccessServicer(),
+    )
+
+
 def endpoint_of(
-    settings: IdentitySettings, serving: ServingSettings, database: Database, signer: Signer, publisher: Publisher
+    settings: IdentitySettings,
+    serving: ServingSettings,
+    database: Database,
+    signer: Signer,
+    publisher: Publisher,
+    home_tokens: HomeTokens,
 ) -> TokenEndpoint:
     """The token endpoint."""
+    tokens = TokenStore()
+    terms = Terms(serving.issuer, serving.audience, settings.token_seconds)
+    clients = Clients(
+        database=database,
+        tokens=tokens,
+        allowance=Allowance(settings.tokens_per_minute_max),
+        audiences=frozenset({serving.issuer, serving.issuer + TOKEN_PATH}),
+        clock=wall_clock,
+    )
+    exchange = TokenExchange(
+        database=database,
+        tokens=tokens,
+        people=PersonStore(),
+        home_tokens=home_tokens,
+        clients=clients,
+        terms=terms,
+        clock=wall_clock,
+    )
     return TokenEndpoint(
         database=database,
-        tokens=TokenStore(),
+        tokens=tokens,
+        clients=clients,
+        exchange=exchange,
         signer=signer,
         publisher=publisher,
-        allowance=Allowance(settings.tokens_per_minute_max),
-        issuer=serving.issuer,
-        audience=serving.audience,
-        life_seconds=settings.token_seconds,
+        terms=terms,
         clock=wall_clock,
     )
 

@@ -74,6 +74,70 @@ CREATE TABLE signing_keys (
 );
 CREATE UNIQUE INDEX signing_keys_one_of_each ON signing_keys (state) WHERE state <> 'retired';
 
+-- The OpenID providers that organisations trust with the sign-in of their people.
+CREATE TABLE providers (
+    name text COLLATE "C" CONSTRAINT providers_pkey PRIMARY KEY,
+    organisation text COLLATE "C" NOT NULL CONSTRAINT providers_organisation REFERENCES organisations (name),
+    title text NOT NULL CONSTRAINT providers_title CHECK (char_length(title) BETWEEN 1 AND 200),
+    issuer text COLLATE "C" NOT NULL CONSTRAINT providers_issuer CHECK (issuer LIKE 'https://%' AND char_length(issuer) <= 255),
+    audience text COLLATE "C" NOT NULL CONSTRAINT providers_audience CHECK (char_length(audience) BETWEEN 1 AND 255),
+    -- What becomes of the claims of its tokens, and which they must have.
+    mapping jsonb NOT NULL,
+    state text NOT NULL CONSTRAINT providers_state CHECK (state IN ('draft', 'active', 'suspended')),
+    revision bigint NOT NULL,
+    suspend_time timestamptz,
+    resume_time timestamptz,
+    create_time timestamptz NOT NULL,
+    update_time timestamptz NOT NULL,
+    CONSTRAINT providers_suspended CHECK (state <> 'suspended' OR suspend_time IS NOT NULL),
+    CONSTRAINT providers_name CHECK (starts_with(name, organisation || '/providers/'))
+);
+CREATE INDEX providers_organisation_name ON providers (organisation, name);
+CREATE INDEX providers_state_time ON providers (greatest(suspend_time, resume_time)) WHERE suspend_time IS NOT NULL;
+-- A token leads to one organisation.
+CREATE UNIQUE INDEX providers_trusted ON providers (issuer, audience) WHERE state = 'active';
+
+-- Who is behind the pseudonyms: the one place with personal data, and the row that an erasure deletes.
+CREATE TABLE people (
+    name text COLLATE "C" CONSTRAINT people_pkey PRIMARY KEY,
+    organisation text COLLATE "C" NOT NULL,
+    provider text COLLATE "C" NOT NULL CONSTRAINT people_provider REFERENCES providers (name),
+    home_subject text COLLATE "C" NOT NULL CONSTRAINT people_home_subject CHECK (char_length(home_subject) BETWEEN 1 AND 255),
+    display_name text NOT NULL CONSTRAINT people_display_name CHECK (char_length(display_name) <= 200),
+    email text NOT NULL CONSTRAINT people_email CHECK (char_length(email) <= 254),
+    create_time timestamptz NOT NULL,
+    update_time timestamptz NOT NULL,
+    CONSTRAINT people_home UNIQUE (provider, home_subject),
+    CONSTRAINT people_name CHECK (starts_with(name, organisation || '/people/'))
+);
+CREATE INDEX people_organisation_name ON people (organisation, name);
+
+-- The pseudonyms of people who were erased, until their last token has expired.
+CREATE TABLE revoked_subjects (
+    subject text COLLATE "C" CONSTRAINT revoked_subjects_pkey PRIMARY KEY,
+    organisation text COLLATE "C" NOT NULL,
+    expire_time timestamptz NOT NULL
+);
+CREATE INDEX revoked_subjects_expire_time ON revoked_subjects (expire_time);
+
+-- Everything that a person's token depends on, in one round trip and one snapshot. Whose token it is stands in the token only, so this looks
+-- across organisations: through one door, for one issuer, audience and subject.
+CREATE FUNCTION sign_in(wanted_issuer text, wanted_audience text, wanted_subject text)
+RETURNS TABLE (
+    provider text, organisation text, mapping jsonb, resume_time timestamptz, signing_kid text, person text, display_name text, email text
+)
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+BEGIN ATOMIC
+    SELECT p.name, p.organisation, p.mapping, greatest(p.resume_time, o.resume_time),
+        (SELECT k.kid FROM signing_keys k WHERE k.state = 'signing'), e.name, e.display_name, e.email
+    FROM providers p
+    JOIN organisations o ON o.name = p.organisation
+    LEFT JOIN people e ON e.provider = p.name AND e.home_subject = wanted_subject
+    WHERE p.issuer = wanted_issuer AND p.audience = wanted_audience AND p.state = 'active' AND o.state = 'active';
+END;
+REVOKE EXECUTE ON FUNCTION sign_in FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sign_in TO identity_service;
+
 -- Answers to requests with a request_id, for 48 hours.
 CREATE TABLE idempotency (
     organisation text NOT NULL,
@@ -102,6 +166,7 @@ CREATE POLICY service_updates ON organisations FOR UPDATE TO identity_service US
     OR current_setting('verbund.operator', true) = 'true'
 );
 CREATE POLICY jobs ON organisations TO identity_jobs USING (true);
+CREATE POLICY sign_in ON organisations FOR SELECT TO identity_owner USING (true);
 
 ALTER TABLE systems ENABLE ROW LEVEL SECURITY;
 ALTER TABLE systems FORCE ROW LEVEL SECURITY;
@@ -123,6 +188,27 @@ CREATE POLICY service ON revoked_tokens TO identity_service
     USING (organisation = current_setting('verbund.organisation', true));
 CREATE POLICY jobs ON revoked_tokens TO identity_jobs USING (true);
 
+ALTER TABLE providers ENABLE ROW LEVEL SECURITY;
+ALTER TABLE providers FORCE ROW LEVEL SECURITY;
+CREATE POLICY service ON providers TO identity_service USING (
+    organisation = current_setting('verbund.organisation', true)
+    OR current_setting('verbund.operator', true) = 'true'
+);
+CREATE POLICY jobs ON providers FOR SELECT TO identity_jobs USING (true);
+CREATE POLICY sign_in ON providers FOR SELECT TO identity_owner USING (true);
+
+-- Whoever runs the mesh does not see who people are.
+ALTER TABLE people ENABLE ROW LEVEL SECURITY;
+ALTER TABLE people FORCE ROW LEVEL SECURITY;
+CREATE POLICY service ON people TO identity_service USING (organisation = current_setting('verbund.organisation', true));
+CREATE POLICY sign_in ON people FOR SELECT TO identity_owner USING (true);
+
+ALTER TABLE revoked_subjects ENABLE ROW LEVEL SECURITY;
+ALTER TABLE revoked_subjects FORCE ROW LEVEL SECURITY;
+CREATE POLICY service ON revoked_subjects TO identity_service
+    USING (organisation = current_setting('verbund.organisation', true));
+CREATE POLICY jobs ON revoked_subjects TO identity_jobs USING (true);
+
 ALTER TABLE idempotency ENABLE ROW LEVEL SECURITY;
 ALTER TABLE idempotency FORCE ROW LEVEL SECURITY;
 CREATE POLICY service ON idempotency TO identity_service
@@ -136,3 +222,66 @@ GRANT SELECT ON signing_keys TO identity_service;
 GRANT SELECT, INSERT ON organisations, systems TO identity_jobs;
 GRANT SELECT, DELETE ON used_assertions, revoked_tokens, idempotency TO identity_jobs;
 GRANT SELECT, INSERT, UPDATE, DELETE ON signing_keys TO identity_jobs;
+GRANT SELECT, INSERT, UPDATE ON providers TO identity_service;
+GRANT SELECT, INSERT, DELETE, UPDATE (display_name, email, update_time) ON people TO identity_service;
+GRANT SELECT, INSERT ON revoked_subjects TO identity_service;
+GRANT SELECT ON providers TO identity_jobs;
+GRANT SELECT, DELETE ON revoked_subjects TO identity_jobs;
+
+-- Invitations: how organisations join. Neither the organisation nor the system of one exists before it is admitted.
+CREATE TABLE invitations (
+    name text COLLATE "C" CONSTRAINT invitations_pkey PRIMARY KEY,
+    organisation text COLLATE "C" NOT NULL,
+    organisation_title text NOT NULL
+        CONSTRAINT invitations_organisation_title CHECK (char_length(organisation_title) BETWEEN 1 AND 200),
+    system text COLLATE "C" NOT NULL,
+    system_title text NOT NULL CONSTRAINT invitations_system_title CHECK (char_length(system_title) BETWEEN 1 AND 200),
+    roles text[] NOT NULL CONSTRAINT invitations_roles CHECK (cardinality(roles) BETWEEN 1 AND 7 AND NOT 'operator' = ANY (roles)),
+    -- The SHA-256 of the code, which is kept nowhere.
+    code_digest bytea NOT NULL CONSTRAINT invitations_code_digest CHECK (octet_length(code_digest) = 32),
+    -- How many wrong codes were tried.
+    misses smallint NOT NULL CONSTRAINT invitations_misses CHECK (misses BETWEEN 0 AND 10),
+    -- An invitation that is not admitted when its time passes has expired, whatever stands here.
+    state text NOT NULL CONSTRAINT invitations_state CHECK (state IN ('invited', 'accepted', 'admitted', 'withdrawn')),
+    confirmed_title text CONSTRAINT invitations_confirmed_title CHECK (char_length(confirmed_title) BETWEEN 1 AND 200),
+    kid text COLLATE "C",
+    jwk text,
+    accept_time timestamptz,
+    creator text NOT NULL,
+    revision bigint NOT NULL,
+    expire_time timestamptz NOT NULL,
+    create_time timestamptz NOT NULL,
+    update_time timestamptz NOT NULL,
+    CONSTRAINT invitations_system CHECK (starts_with(system, organisation || '/systems/')),
+    CONSTRAINT invitations_accepted CHECK (num_nulls(confirmed_title, kid, jwk, accept_time) IN (0, 4)),
+    CONSTRAINT invitations_admitted CHECK (state NOT IN ('accepted', 'admitted') OR kid IS NOT NULL)
+);
+-- Two that are admitted at the same time do not bring the same key.
+CREATE UNIQUE INDEX invitations_key ON invitations (kid) WHERE state = 'admitted';
+CREATE INDEX invitations_forget_time ON invitations (greatest(expire_time, update_time));
+
+-- Operators see invitations, and nobody else. Who accepts acts for one invitation: verbund.organisation is its name, which no organisation has.
+ALTER TABLE invitations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE invitations FORCE ROW LEVEL SECURITY;
+CREATE POLICY operator ON invitations TO identity_service USING (current_setting('verbund.operator', true) = 'true');
+CREATE POLICY accepting_reads ON invitations FOR SELECT TO identity_service
+    USING (name = current_setting('verbund.organisation', true));
+CREATE POLICY accepting_updates ON invitations FOR UPDATE TO identity_service
+    USING (name = current_setting('verbund.organisation', true))
+    WITH CHECK (name = current_setting('verbund.organisation', true) AND state <> 'admitted');
+CREATE POLICY jobs ON invitations TO identity_jobs USING (true);
+
+-- What was offered, to whom, by whom and for which code is never changed.
+GRANT SELECT, INSERT ON invitations TO identity_service;
+GRANT UPDATE (misses, state, confirmed_title, kid, jwk, accept_time, revision, expire_time, update_time) ON invitations
+    TO identity_service;
+GRANT SELECT, DELETE ON invitations TO identity_jobs;
+
+-- Whether a system of whatever organisation has a key: who accepts sees no system, and must not bring another's key.
+CREATE INDEX systems_keys ON systems USING gin (keys jsonb_path_ops);
+CREATE POLICY owner_looks_for_keys ON systems FOR SELECT TO identity_owner USING (true);
+CREATE FUNCTION key_in_use(kid text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp
+    AS 'SELECT EXISTS (SELECT FROM identity.systems WHERE keys @> jsonb_build_array(jsonb_build_object(''kid'', $1)))';
+REVOKE ALL ON FUNCTION key_in_use(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION key_in_use(text) TO identity_service;

@@ -28,6 +28,11 @@ class IdentitySettings:
     publish_every_seconds: float = 0.5
     # How many tokens a system may get from one worker; a token is to be kept until it expires.
     tokens_per_minute_max: int = 600
+    # Certificate authorities (PEM) that may vouch for OpenID providers, besides those that the machine trusts.
+    provider_ca_file: Path | None = None
+    # Whether OpenID providers may lie at private addresses and on this machine. Whoever administers an organisation
+    # could then have identity ask around in your network; where all providers are public, leave it.
+    provider_private_addresses: bool = False
     # Connections of one worker for calls; jobs have four more.
     pool_size: int = 16
 

@@ -9,14 +9,28 @@ from google.rpc import error_details_pb2, status_pb2
 from verbund.console.routes import ROUTES as CONSOLE_ROUTES
 from verbund.errors.v1 import reason_pb2
 from verbund.identity.routes import ROUTES as IDENTITY_ROUTES
-from verbund.identity.v1 import organisation_service_pb2, system_service_pb2
+from verbund.identity.v1 import (
+    access_service_pb2,
+    invitation_service_pb2,
+    organisation_service_pb2,
+    person_service_pb2,
+    provider_service_pb2,
+    system_service_pb2,
+)
 from verbund.policy.table import HttpRoute, RuleTable, rules_of
 from verbund.registry.v1 import change_service_pb2, project_service_pb2, strategy_service_pb2
 from verbund.traces.routes import AREA as TRACES
 from verbund.traces.routes import ROUTES as TRACES_ROUTES
 
 FILES: dict[str, tuple[FileDescriptor, ...]] = {
-    "identity": (organisation_service_pb2.DESCRIPTOR, system_service_pb2.DESCRIPTOR),
+    "identity": (
+        organisation_service_pb2.DESCRIPTOR,
+        system_service_pb2.DESCRIPTOR,
+        provider_service_pb2.DESCRIPTOR,
+        person_service_pb2.DESCRIPTOR,
+        access_service_pb2.DESCRIPTOR,
+        invitation_service_pb2.DESCRIPTOR,
+    ),
     "registry": (strategy_service_pb2.DESCRIPTOR, project_service_pb2.DESCRIPTOR, change_service_pb2.DESCRIPTOR),
     "console": (),  # pages only
 }

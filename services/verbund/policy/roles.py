@@ -40,7 +40,17 @@ ADMINISTER = frozenset(
 )
 # Who the people of an organisation are: not for those who run the mesh.
 PROTECT = frozenset({"identity.people.read", "identity.people.erase"})
-OPERATE = frozenset({"identity.organisations.create", "identity.organisations.suspend", "traces.read"})
+OPERATE = frozenset(
+    {
+        "identity.organisations.create",
+        "identity.organisations.suspend",
+        "traces.read",
+        "identity.invitations.create",
+        "identity.invitations.read",
+        "identity.invitations.withdraw",
+        "identity.invitations.admit",
+    }
+)
 
 PERMISSIONS_OF: dict[str, frozenset[str]] = {
     "viewer": READ | FOLLOW,

@@ -127,7 +127,10 @@ def type_of(resource: str) -> str:
     """The type of a resource by its name: `organisations/x/systems/y` is a `verbund/System`."""
     collections = {
         "organisations": "Organisation",
+        "invitations": "Invitation",
         "systems": "System",
+        "providers": "Provider",
+        "people": "Person",
         "strategies": "Strategy",
         "measures": "Measure",
         "projects": "Project",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.integration.identity.inviting import Invitations
 from tests.integration.identity.mesh import Mesh, Metadata, running
 from tests.support.postgres import Cluster
 
@@ -27,3 +28,9 @@ def operator(mesh: Mesh) -> Metadata:
 def administrator(mesh: Mesh) -> Metadata:
     """Of CityLAB."""
     return mesh.as_(mesh.register(mesh.admit("citylab"), "administration", "admin"))
+
+
+@pytest.fixture(scope="module")
+def invitations(mesh: Mesh, operator: Metadata) -> Invitations:
+    """Of those who run the mesh."""
+    return Invitations(mesh, operator)

@@ -27,7 +27,7 @@ from verbund.identity.keys.publication import Publisher
 from verbund.identity.keys.rotation import Rotation
 from verbund.identity.keys.sealing import Seal, create_key_encryption_file
 from verbund.identity.keys.store import KeyStore
-from verbund.identity.tokens.domain import AccessToken
+from verbund.identity.tokens.domain import AccessToken, Terms
 from verbund.identity.tokens.signing import Signer
 from verbund.identity.tokens.store import TokenStore
 from verbund.resources.names import OrganisationName, SystemName
@@ -72,12 +72,8 @@ class Keys:
         organisation = OrganisationName(OPERATOR.organisation)
         with self.service.read(Call.internal("test", organisation=organisation)) as rows:
             client = TokenStore().client(rows, SystemName(OPERATOR.name), organisation)
-        issued_at = client.issue_time(self.clock.now.timestamp())
-        return self.signer.sign(
-            AccessToken(
-                issuer=ISSUER, audience="verbund", client=client, token_id="id", issued_at=issued_at, life_seconds=300
-            )
-        )
+        terms, now = Terms(ISSUER, "verbund", 300), self.clock.now.timestamp()
+        return self.signer.sign(AccessToken.of_system(client, terms, token_id="id", now=now))
 
     def verifier(self, directory: Path) -> TokenVerifier:
         """A service that starts now, and so reads the files as they are."""

@@ -10,7 +10,7 @@ from verbund.identity.organisations.domain import Organisation, State
 from verbund.identity.systems import jwk
 from verbund.identity.systems.domain import Key, System, refuse_giving
 from verbund.identity.tokens.allowance import Allowance
-from verbund.identity.tokens.domain import Client
+from verbund.identity.tokens.domain import issue_time
 from verbund.resources.names import OrganisationName, SystemName
 from verbund.serving.call import Call
 from verbund.serving.refusals import Absent, Exists, Forbidden, Stale, StateForbids
@@ -124,11 +124,10 @@ def test_only_an_operator_gives_the_operators_role() -> None:
 
 def test_a_token_is_issued_after_the_suspension_that_ended() -> None:
     """Also within the second in which it ended, which the published revocation still covers."""
-    client = Client(name=SYSTEM.name, organisation=CITYLAB, keys={})
-    assert client.issue_time(NOON.timestamp() + 0.9) == int(NOON.timestamp())
-    resumed = replace(client, resume_time=NOON + timedelta(milliseconds=500))
-    assert resumed.issue_time(NOON.timestamp() + 0.9) == int(NOON.timestamp()) + 1
-    assert resumed.issue_time(NOON.timestamp() + 7) == int(NOON.timestamp()) + 7
+    assert issue_time(None, NOON.timestamp() + 0.9) == int(NOON.timestamp())
+    resumed = NOON + timedelta(milliseconds=500)
+    assert issue_time(resumed, NOON.timestamp() + 0.9) == int(NOON.timestamp()) + 1
+    assert issue_time(resumed, NOON.timestamp() + 7) == int(NOON.timestamp()) + 7
 
 
 def test_a_client_has_its_share_of_every_minute() -> None:

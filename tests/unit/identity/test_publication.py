@@ -14,7 +14,8 @@ KEPT = timedelta(minutes=7)
 
 
 def row(kind: str, until: datetime | None) -> dict[str, Any]:
-    return {"kind": kind, "value": "x", "until": until}
+    state = None if kind == "jti" else "active" if until else "suspended"
+    return {"kind": kind, "value": "x", "state": state, "until": until}
 
 
 def test_a_suspension_has_no_end_until_it_is_ended() -> None:

@@ -113,7 +113,7 @@ def read_present(path: Path) -> dict[str, Any] | None:
 
 def entry_of(row: dict[str, Any], kept: timedelta) -> dict[str, Any]:
     """A revocation: tokens of `value` issued up to `before` are refused; after `expires` none of them lives."""
-    if row["kind"] == "jti":
+    if row["state"] is None:  # of a token or a person that nothing brings back
         before = expires = int(row["until"].timestamp())
     elif row["until"] is None:
         before = expires = FOREVER  # it is left out when the last token has expired: none is issued meanwhile

@@ -35,6 +35,12 @@ PUBLISHED = """
     UNION ALL
     SELECT 'jti', token_id, NULL, NULL, NULL, expire_time FROM identity.revoked_tokens WHERE expire_time > %(now)s
     UNION ALL
+    SELECT 'sub', subject, NULL, NULL, NULL, expire_time FROM identity.revoked_subjects WHERE expire_time > %(now)s
+    UNION ALL
+    SELECT 'idp', name, NULL, state, suspend_time, CASE state WHEN 'active' THEN resume_time END
+    FROM identity.providers
+    WHERE suspend_time IS NOT NULL AND greatest(suspend_time, resume_time) > %(kept_since)s
+    UNION ALL
     SELECT 'sub', name, NULL, state, suspend_time, CASE state WHEN 'active' THEN resume_time END
     FROM identity.systems
     WHERE suspend_time IS NOT NULL AND greatest(suspend_time, resume_time) > %(kept_since)s

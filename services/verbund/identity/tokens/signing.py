@@ -39,7 +39,7 @@ class Signer:
 
     def sign(self, token: AccessToken) -> str:
         """The token as it is sent; raises Down where no key may sign yet."""
-        kid = token.client.signing_kid
+        kid = token.signing_kid
         if kid is None:
             raise Down
         header = {"typ": TYPE, "alg": ALGORITHM, "kid": kid}

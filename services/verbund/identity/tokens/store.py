@@ -1,9 +1,13 @@
-"""What the token endpoint reads and keeps in PostgreSQL: it acts for the client's organisation and sees no other."""
+"""What the token endpoint reads and keeps in PostgreSQL: it acts for the client's organisation and sees no other.
+
+Whose a person's token is stands in the token alone: for that there is one door, the function `identity.sign_in`.
+"""
 
 from datetime import datetime
 
 from verbund.database.rows import Rows, Transaction
-from verbund.identity.tokens.domain import Client
+from verbund.identity.providers.store import mapping_of
+from verbund.identity.tokens.domain import Client, Home
 from verbund.resources.names import OrganisationName, SystemName
 
 # Everything that a token depends on, in one round trip and one snapshot.
@@ -13,6 +17,10 @@ CLIENT = """
         (SELECT k.kid FROM identity.signing_keys k WHERE k.state = 'signing') AS signing_kid
     FROM identity.systems s JOIN identity.organisations o ON o.name = s.organisation
     WHERE s.name = %(name)s AND s.organisation = %(organisation)s
+"""
+HOME = """
+    SELECT provider, organisation, mapping, resume_time, signing_kid, person, display_name, email
+    FROM identity.sign_in(%(issuer)s, %(audience)s, %(subject)s)
 """
 USE = """
     INSERT INTO identity.used_assertions (system, organisation, jti_digest, expire_time)
@@ -36,6 +44,13 @@ class TokenStore:
             return Client(name=name, organisation=organisation, keys={})
         keys = {key["kid"]: key["jwk"] for key in row["keys"]}
         return Client(name=name, organisation=organisation, **row | {"roles": tuple(row["roles"]), "keys": keys})
+
+    def home(self, rows: Rows, issuer: str, audience: str, subject: str) -> Home | None:
+        """The active provider with this issuer and audience, and the person that it knows by this subject."""
+        row = rows.one(HOME, issuer=issuer, audience=audience, subject=subject)
+        if row is None:
+            return None
+        return Home(issuer=issuer, audience=audience, **row | {"mapping": mapping_of(row["mapping"])})
 
     def use(self, tx: Transaction, client: Client, jti_digest: bytes, *, expire_time: datetime) -> bool:
         """Marks an assertion as used; False where it was before."""

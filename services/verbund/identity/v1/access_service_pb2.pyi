@@ -58,7 +58,7 @@ class Caller(_message.Message):
     person: _builtins.str
     """The person, where the caller is one."""
     system: _builtins.str
-    """The system that the call comes from, where the token names one."""
+    """The system, where the caller is one."""
     assurance: _policy_pb2.Assurance.ValueType
     """The assurance of the sign-in."""
     @_builtins.property

@@ -65,7 +65,7 @@ class _TokenFaultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TokenFault
     TOKEN_FAULT_ISSUER: _TokenFault.ValueType  # 3
     """Its `iss` is another issuer."""
     TOKEN_FAULT_AUDIENCE: _TokenFault.ValueType  # 4
-    """Its `aud` does not name the provider's audience, or names several of which `azp` is not the provider's."""
+    """Its `aud` does not name the provider's audience, or its `azp`, which must stand beside several, names another."""
     TOKEN_FAULT_PROVIDER: _TokenFault.ValueType  # 5
     """The provider's discovery document or keys cannot be had."""
     TOKEN_FAULT_KEY: _TokenFault.ValueType  # 6
@@ -97,7 +97,7 @@ TOKEN_FAULT_ALGORITHM: TokenFault.ValueType  # 2
 TOKEN_FAULT_ISSUER: TokenFault.ValueType  # 3
 """Its `iss` is another issuer."""
 TOKEN_FAULT_AUDIENCE: TokenFault.ValueType  # 4
-"""Its `aud` does not name the provider's audience, or names several of which `azp` is not the provider's."""
+"""Its `aud` does not name the provider's audience, or its `azp`, which must stand beside several, names another."""
 TOKEN_FAULT_PROVIDER: TokenFault.ValueType  # 5
 """The provider's discovery document or keys cannot be had."""
 TOKEN_FAULT_KEY: TokenFault.ValueType  # 6

@@ -1,0 +1,1 @@
+"""People: pseudonyms, and the one row that says who is behind each."""
