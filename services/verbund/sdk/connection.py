@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import grpc
 import httpx
 
 from verbund.embedded import home as homes
 from verbund.failure import Failure
 from verbund.options import home_option
 from verbund.sdk.client import Client
-from verbund.sdk.refusals import NotReady, Refused, TokenRefused
+from verbund.sdk.refusals import Damaged, NotReady, Refused, TokenRefused
 
 FIXERS = {
     "caller": "You",
@@ -53,8 +52,9 @@ def connection(named: Path | None, system: str | None) -> Iterator[Client]:
     except httpx.TransportError as error:
         remedy = "check that the mesh runs, and start it with `verbund up`."
         raise Failure(f"The gateway cannot be reached: {error}.", who="You", remedy=remedy) from None
-    except grpc.RpcError as error:
-        raise failure_of(Refused.from_rpc(error)) from None
+    except Damaged as error:
+        remedy = "download it again; if it stays so, the operator looks at the disk that keeps it."
+        raise Failure(f"{error}.", who="You", remedy=remedy) from None
     except Refused as refused:
         raise failure_of(refused) from None
 

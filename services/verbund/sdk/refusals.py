@@ -2,8 +2,10 @@
 
 VerbundError
   Refused        the mesh answered with a refusal: gRPC code, reason, metadata, details
+    CallRefused  the same from a gRPC call, and a grpc.RpcError too: whoever knows gRPC catches it as ever
   TokenRefused   the token endpoint did not give a token: OAuth error and description (RFC 6749, section 5.2)
   NotReady       there is no mesh at the home directory, or it has no such system
+  Damaged        a document is not what its SHA-256 says; nothing of it was kept
 """
 
 from collections.abc import Mapping
@@ -59,6 +61,10 @@ class TokenRefused(VerbundError):  # noqa: N818 - the mesh's word
         self.description = description
 
 
+class Damaged(VerbundError):  # noqa: N818 - says what is the case
+    """A document's content is not what its SHA-256 says, or is not as long as it says."""
+
+
 class Refused(VerbundError):  # noqa: N818 - the mesh's word
     """A call refused by the mesh. Branch on `reason`, a name of `verbund.errors.v1.Reason`.
 
@@ -87,6 +93,9 @@ class Refused(VerbundError):  # noqa: N818 - the mesh's word
     @classmethod
     def from_rpc(cls, error: grpc.RpcError) -> Self:
         """The refusal that a gRPC call ended with."""
+        known: object = error
+        if isinstance(known, cls):  # a CallRefused
+            return known
         call = cast("grpc.Call", error)  # every RpcError that a call raises is one
         try:
             status = rpc_status.from_call(call)
@@ -105,6 +114,10 @@ class Refused(VerbundError):  # noqa: N818 - the mesh's word
         except (ValueError, AttributeError, KeyError, TypeError, json_format.ParseError):
             return cls(code, response.reason_phrase)
         return cls(CODES.get(status.code, code), status.message, opened(status))
+
+
+class CallRefused(Refused, grpc.RpcError):  # type: ignore[misc] # the stubs give every RpcError the methods of a Call
+    """A gRPC call refused by the mesh, or by what lies before it."""
 
 
 def opened(status: Status) -> tuple[Message, ...]:

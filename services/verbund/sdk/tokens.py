@@ -1,4 +1,6 @@
-"""A system's mesh token: got with its own key (private_key_jwt, RFC 7523), kept until shortly before it expires."""
+"""The caller's mesh token: got with a system's own key (private_key_jwt, RFC 7523) or for a person's token from home
+(token exchange, RFC 8693), and kept until shortly before it expires; or got by the caller.
+"""
 
 import json
 import threading
@@ -7,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 from joserfc import jwt
@@ -15,12 +18,39 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 from verbund.sdk.refusals import TokenRefused
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - the kind of one, no token
 ASSERTION_SECONDS = 60  # how long the proof of the key is good; it is used at once
 REFRESH_SHARE = 0.2  # a token is replaced when a fifth of its life is left
 REFRESH_PAUSE_SECONDS = 5  # after a refresh failed while the held token is still good
 LAST_SECONDS = 2  # a token with less left would expire on its way
 
 Clock = Callable[[], float]
+Given = str | Callable[[], str]
+"""A token, or what gives one whenever it is asked."""
+
+
+class TokenSource(Protocol):
+    """Whatever gives the token of the next call."""
+
+    def token(self) -> str:
+        """A token that is good for more than a moment."""
+
+
+class GivenTokens:
+    """Tokens that the caller brings: one, or a function that is asked for each call and keeps them itself."""
+
+    def __init__(self, given: Given) -> None:
+        self._given = given
+
+    def token(self) -> str:
+        """The caller's token."""
+        return told(self._given)
+
+
+def told(given: Given) -> str:
+    """The token now."""
+    return given if isinstance(given, str) else given()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +71,32 @@ def read_key(path: Path) -> Key:
 
 
 class Tokens:
-    """Gives the system's token, a new one in time.
+    """Gives the caller's token, a new one in time: the system's with its key, or the person's whose `home_token` it is,
+    for whom the system with the key acts where there is one.
 
     Threads share it: one of them refreshes, the others go on with the old token while it is good.
     """
 
     def __init__(
-        self, *, endpoint: str, client_id: str, key: Key, http: httpx.Client, clock: Clock = time.time
+        self,
+        *,
+        endpoint: str,
+        client_id: str = "",
+        key: Key | None = None,
+        http: httpx.Client,
+        home_token: Given | None = None,
+        clock: Clock = time.time,
     ) -> None:
         self._endpoint = endpoint
         self._client_id = client_id
         self._key = key
+        self._home_token = home_token
         self._http = http
         self._clock = clock
         self._held: Token | None = None
         self._refreshing = threading.Lock()
+        self.failure: TokenRefused | None = None
+        """Why there is no token; None as long as there is one."""
 
     def token(self) -> str:
         """A token that is good for more than a moment.
@@ -81,20 +122,18 @@ class Tokens:
     def _next(self, usable: Token | None) -> Token:
         """A new token; the old one for a while where the endpoint fails and the old one is still good."""
         try:
-            return self._fetch()
-        except (TokenRefused, httpx.TransportError):
+            fresh = self._fetch()
+        except (TokenRefused, httpx.TransportError) as error:
             if usable is None:
+                self.failure = error if isinstance(error, TokenRefused) else None
                 raise
             return replace(usable, refresh_at=self._clock() + REFRESH_PAUSE_SECONDS)
+        self.failure = None
+        return fresh
 
     def _fetch(self) -> Token:
         asked_at = self._clock()
-        form = {
-            "grant_type": "client_credentials",
-            "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": self._assertion(asked_at),
-        }
-        response = self._http.post(self._endpoint, data=form)
+        response = self._http.post(self._endpoint, data=self._form(asked_at))
         try:
             body = response.json()
             if response.status_code == httpx.codes.OK:
@@ -105,9 +144,20 @@ class Tokens:
             error, description = "unreadable_answer", response.reason_phrase
         raise TokenRefused(response.status_code, error, description)
 
-    def _assertion(self, now: float) -> str:
+    def _form(self, now: float) -> dict[str, str]:
+        """What is asked for, and by whom."""
+        grant = {"grant_type": "client_credentials"}
+        if self._home_token is not None:
+            subject = told(self._home_token)
+            grant = {"grant_type": EXCHANGE, "subject_token": subject, "subject_token_type": ID_TOKEN}
+        if self._key is None:
+            return grant
+        proof = self._assertion(self._key, now)
+        return grant | {"client_assertion_type": ASSERTION_TYPE, "client_assertion": proof}
+
+    def _assertion(self, key: Key, now: float) -> str:
         """The proof of the key, good once and for a minute."""
-        algorithm = algorithm_of(self._key)
+        algorithm = algorithm_of(key)
         claims = {
             "iss": self._client_id,
             "sub": self._client_id,
@@ -116,7 +166,7 @@ class Tokens:
             "iat": int(now),
             "exp": int(now) + ASSERTION_SECONDS,
         }
-        return jwt.encode({"alg": algorithm, "kid": self._key.thumbprint()}, claims, self._key, algorithms=[algorithm])
+        return jwt.encode({"alg": algorithm, "kid": key.thumbprint()}, claims, key, algorithms=[algorithm])
 
 
 def algorithm_of(key: Key) -> str:

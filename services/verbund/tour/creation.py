@@ -1,9 +1,10 @@
 """Creating what may stand already, so that a second tour works on the same home."""
 
 from collections.abc import Callable
-from typing import cast
 
 import grpc
+
+from verbund.sdk.refusals import Refused
 
 
 def created(create: Callable[[], object]) -> bool:
@@ -11,7 +12,7 @@ def created(create: Callable[[], object]) -> bool:
     try:
         create()
     except grpc.RpcError as error:
-        if cast("grpc.Call", error).code() is grpc.StatusCode.ALREADY_EXISTS:
+        if Refused.from_rpc(error).code is grpc.StatusCode.ALREADY_EXISTS:
             return False
         raise
     return True
