@@ -64,7 +64,8 @@ def test_nothing_else_is_open(routes: list[dict[str, Any]]) -> None:
     public |= {path for path, rule in catalogue.rules().items() if rule.audience == policy_pb2.AUDIENCE_PUBLIC}
     for route in routes:
         if jwt.FILTER in route.get("typed_per_filter_config", {}):
-            assert "direct_response" in route or route["match"].get("path") in public
+            match = route["match"]
+            assert "direct_response" in route or public & {match.get("path"), match.get("prefix")}
     assert routes[-1]["match"] == {"prefix": "/"}
     assert rbac.FILTER not in routes[-1].get("typed_per_filter_config", {})
     assert rbac.default()["typed_config"]["rules"] == {"action": "ALLOW", "policies": {}}
