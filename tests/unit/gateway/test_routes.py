@@ -38,7 +38,8 @@ def test_every_method_is_routed_under_its_rule(routes: list[dict[str, Any]], pat
     denied = route["typed_per_filter_config"][rbac.FILTER]["rbac"]["rules"]
     assert denied["action"] == "DENY"
     assert set(denied["policies"]) <= set(said) | {rbac.TOKEN}
-    assert denied["policies"]
+    assert bool(denied["policies"]) == (rule.audience != policy_pb2.AUDIENCE_PUBLIC)
+    assert (jwt.FILTER in route["typed_per_filter_config"]) == (rule.audience == policy_pb2.AUDIENCE_PUBLIC)
     assert ("reset" in route["route"]["retry_policy"]["retry_on"]) == rule.safe_to_retry
 
 
@@ -59,13 +60,18 @@ def test_every_http_route(routes: list[dict[str, Any]], found: Any) -> None:
 
 
 def test_nothing_else_is_open(routes: list[dict[str, Any]]) -> None:
-    """A route asks for no token only where its rule is public or the gateway answers; the last one goes nowhere."""
+    """A route asks for no token only where its rule is public or the gateway answers; the last one goes nowhere.
+
+    A public method's path in JSON goes nowhere either, until the call is transcoded.
+    """
     public = {route.path for route in catalogue.HTTP_ROUTES if route.rule.audience == policy_pb2.AUDIENCE_PUBLIC}
     public |= {path for path, rule in catalogue.rules().items() if rule.audience == policy_pb2.AUDIENCE_PUBLIC}
+    in_json = {f"{rule.name} in JSON" for path, rule in catalogue.rules().items() if path in public}
     for route in routes:
         if jwt.FILTER in route.get("typed_per_filter_config", {}):
             match = route["match"]
-            assert "direct_response" in route or public & {match.get("path"), match.get("prefix")}
+            nowhere = route.get("route", {}).get("cluster") == "none" and route["name"] in in_json
+            assert nowhere or "direct_response" in route or public & {match.get("path"), match.get("prefix")}
     assert routes[-1]["match"] == {"prefix": "/"}
     assert rbac.FILTER not in routes[-1].get("typed_per_filter_config", {})
     assert rbac.default()["typed_config"]["rules"] == {"action": "ALLOW", "policies": {}}
