@@ -28,6 +28,7 @@ PUBLIC_HEADERS = {"Cache-Control": "public, max-age=300", "X-Content-Type-Option
 # Shorter than it takes to look twice: a key that is made anew must not be missed for long.
 KEYS_HEADERS = PUBLIC_HEADERS | {"Cache-Control": "public, max-age=60"}
 PRIVATE_HEADERS = {"Cache-Control": "no-store", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
+HANGING_UP = {"Connection": "close"}  # after a body that was not read to its end, which may have none
 SEE_OTHER = 303
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -87,7 +88,9 @@ class Endpoints:
             except Unanswerable as refusal:
                 return page(pages.refusal(texts_of(request), refusal.reason), status=400)
             except Unreadable as refusal:
-                return page(pages.refusal(texts_of(request), refusal.reason), status=refusal.status)
+                response = page(pages.refusal(texts_of(request), refusal.reason), status=refusal.status)
+                response.headers.update(HANGING_UP)
+                return response
 
         return answering
 
@@ -121,7 +124,8 @@ class Endpoints:
         try:
             answer = self._tokens.exchange(await fields_of(request), authenticated=tried)
         except Unreadable as refusal:
-            return refused(OAuthError("invalid_request", "the body must be a small form", status=refusal.status))
+            error = OAuthError("invalid_request", "the body must be a small form", status=refusal.status)
+            return refused(error, HANGING_UP)
         except OAuthError as error:
             return refused(error, {"WWW-Authenticate": "Basic"} if tried else {})
         return JSONResponse(answer, headers=PRIVATE_HEADERS)

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from verbund.serving import logs
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_SECONDS = 30.0
+START_POLL_SECONDS = 0.01
 CONNECTIONS_MAX = 256
 BACKLOG = 128
 log = structlog.get_logger(__name__)
@@ -40,6 +42,7 @@ def run(environment: Mapping[str, str], ready_fd: int | None = None) -> int:
     logs.configure(area="provider")
     settings = loader.load(ProviderSettings, environment, prefix=PREFIX)
     with Server(build(settings, wall_clock), settings) as server:
+        server.wait_until_serving()
         log.info("ready", area="provider")
         if ready_fd is not None:
             os.write(ready_fd, b"1")
@@ -102,6 +105,11 @@ class Server:
     ) -> None:
         self._server.should_exit = True
         self._thread.join()
+
+    def wait_until_serving(self) -> None:
+        """Returns when requests are answered."""
+        while not self._server.started and self._thread.is_alive():
+            time.sleep(START_POLL_SECONDS)
 
     def follow_certificate(self) -> None:
         """Uses a certificate that was renewed, for connections from now on."""
