@@ -24,6 +24,8 @@ def transcoder(settings: GatewaySettings, services: Sequence[ServiceDescriptor])
         # Numbers of nothing are content, and proto3's JSON mapping writes enums by name.
         print_options={"always_print_primitive_fields": False, "stream_newline_delimited": True},
         convert_grpc_status=True,
+        # What forms and most HTTP clients send for a space.
+        query_param_unescape_plus=True,
         request_validation_options={
             "reject_unknown_method": True,
             "reject_unknown_query_parameters": True,

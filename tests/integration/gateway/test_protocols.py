@@ -34,6 +34,16 @@ def test_json_of_path_query_and_body(mesh: Mesh) -> None:
     assert (list(request.update_mask.paths), request.request_id) == (["title.de"], "x")
 
 
+def test_a_plus_in_a_query_is_a_space(mesh: Mesh) -> None:
+    """Forms and most HTTP clients send a space as a plus, and a plus as %2B."""
+    mesh.registry.answers[f"{SERVICE}/SearchProjects"] = lambda *_: pb.SearchProjectsResponse()
+    with mesh.gateway.client(mesh.token("system")) as client:
+        assert client.get("/v1/projects:search?query=a+b%2Bc%20d").status_code == 200
+    (received,) = mesh.registry.calls
+    assert isinstance(received.request, pb.SearchProjectsRequest)
+    assert received.request.query == "a b+c d"
+
+
 def test_grpc(mesh: Mesh) -> None:
     """A gRPC call goes through unchanged, its deadline with it."""
     mesh.registry.answers[f"{SERVICE}/GetProject"] = lambda *_: PROJECT
