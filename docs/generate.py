@@ -28,6 +28,7 @@ from verbund.embedded.home import Home
 from verbund.embedded.settings import EmbeddedSettings, for_parts
 from verbund.embedded.users import ServiceUser
 from verbund.errors.v1 import reason_pb2
+from verbund.exchange.settings import ExchangeSettings
 from verbund.identity.settings import IdentitySettings
 from verbund.policy import catalogue
 from verbund.policy.roles import PERMISSIONS_OF, roles_holding
@@ -58,6 +59,7 @@ SETTINGS: tuple[tuple[str, str, type[Any]], ...] = (
     ("Serving, of every service", "VERBUND_SERVING_", ServingSettings),
     ("Database, of every service", "VERBUND_DATABASE_", DatabaseSettings),
     ("Identity", "VERBUND_IDENTITY_", IdentitySettings),
+    ("Exchange", "VERBUND_EXCHANGE_", ExchangeSettings),
     ("Registry", "VERBUND_REGISTRY_", RegistrySettings),
     ("Console", "VERBUND_CONSOLE_", ConsoleSettings),
     ("Gateway", "VERBUND_GATEWAY_", GatewaySettings),

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 # In the order of their dependencies: every area may call evidence.intend.
-AREAS = ("evidence", "identity", "registry")
+AREAS = ("evidence", "identity", "exchange", "registry")
 EXTENSIONS = ("pg_trgm", "unaccent")  # of PostgreSQL's own contrib; in the schema public, where every role finds them
 LOCK = 7_236_501  # one migration at a time in one database
 LOCK_TIMEOUT = "5s"  # a lock that is not to be had must not queue everybody behind us

@@ -21,6 +21,7 @@ PARTS = (
     "verbund.console.main",
     "verbund.identity.main",
     "verbund.provider.main",
+    "verbund.exchange.main",
     "verbund.registry.main",
 )
 

@@ -8,6 +8,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from verbund.console.routes import ROUTES as CONSOLE_ROUTES
 from verbund.errors.v1 import reason_pb2
+from verbund.exchange.v1 import delivery_service_pb2, mailbox_service_pb2, upload_service_pb2
 from verbund.identity.routes import ROUTES as IDENTITY_ROUTES
 from verbund.identity.v1 import (
     access_service_pb2,
@@ -31,6 +32,7 @@ FILES: dict[str, tuple[FileDescriptor, ...]] = {
         access_service_pb2.DESCRIPTOR,
         invitation_service_pb2.DESCRIPTOR,
     ),
+    "exchange": (mailbox_service_pb2.DESCRIPTOR, delivery_service_pb2.DESCRIPTOR, upload_service_pb2.DESCRIPTOR),
     "registry": (strategy_service_pb2.DESCRIPTOR, project_service_pb2.DESCRIPTOR, change_service_pb2.DESCRIPTOR),
     "console": (),  # pages only
 }

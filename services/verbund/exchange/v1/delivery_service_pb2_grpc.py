@@ -30,7 +30,7 @@ class DeliveryServiceStub:
     """Deliveries: what one organisation sends to a mailbox of another, exactly once in effect.
 
     DRAFT -> AVAILABLE -> CLAIMED -> ACCEPTED or REJECTED; or WITHDRAWN by the sender before that, or EXPIRED where nobody claimed it in time. Each step is an
-    entry of the timeline, which both sides see with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
+    entry of the timeline, which both sides see from the submission on, with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
     two organisations.
     """
 
@@ -106,7 +106,7 @@ class DeliveryServiceServicer:
     """Deliveries: what one organisation sends to a mailbox of another, exactly once in effect.
 
     DRAFT -> AVAILABLE -> CLAIMED -> ACCEPTED or REJECTED; or WITHDRAWN by the sender before that, or EXPIRED where nobody claimed it in time. Each step is an
-    entry of the timeline, which both sides see with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
+    entry of the timeline, which both sides see from the submission on, with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
     two organisations.
     """
 
@@ -181,7 +181,7 @@ class DeliveryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTimelineEntries(self, request, context):
-        """Lists what happened to a delivery, the oldest first. Both sides see the same entries.
+        """Lists what happened to a delivery, the oldest first. The receiver's timeline begins with the submission; from there on both sides see the same entries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,7 +189,7 @@ class DeliveryServiceServicer:
 
     def WatchDeliveries(self, request, context):
         """Follows what happens to the deliveries of an organisation, sent and received, or of one mailbox: from now or from a resume token on, each step once
-        and in order.
+        and in order. What happens to a draft only its sender is told.
 
         The stream begins with `started`, and ends with `end` when the token expires or the service stops; a stream that broke without `end` is resumed from
         the last token received.
@@ -273,7 +273,7 @@ class DeliveryService:
     """Deliveries: what one organisation sends to a mailbox of another, exactly once in effect.
 
     DRAFT -> AVAILABLE -> CLAIMED -> ACCEPTED or REJECTED; or WITHDRAWN by the sender before that, or EXPIRED where nobody claimed it in time. Each step is an
-    entry of the timeline, which both sides see with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
+    entry of the timeline, which both sides see from the submission on, with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
     two organisations.
     """
 

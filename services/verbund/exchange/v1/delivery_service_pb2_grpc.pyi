@@ -31,7 +31,7 @@ class DeliveryServiceStub:
     """Deliveries: what one organisation sends to a mailbox of another, exactly once in effect.
 
     DRAFT -> AVAILABLE -> CLAIMED -> ACCEPTED or REJECTED; or WITHDRAWN by the sender before that, or EXPIRED where nobody claimed it in time. Each step is an
-    entry of the timeline, which both sides see with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
+    entry of the timeline, which both sides see from the submission on, with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
     two organisations.
     """
 
@@ -60,10 +60,10 @@ class DeliveryServiceStub:
     RejectDelivery: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.RejectDeliveryRequest, _delivery_service_pb2.Delivery]
     """Rejects a delivery that the caller has claimed, with a reason that the sender can act on."""
     ListTimelineEntries: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListTimelineEntriesRequest, _delivery_service_pb2.ListTimelineEntriesResponse]
-    """Lists what happened to a delivery, the oldest first. Both sides see the same entries."""
+    """Lists what happened to a delivery, the oldest first. The receiver's timeline begins with the submission; from there on both sides see the same entries."""
     WatchDeliveries: _grpc.UnaryStreamMultiCallable[_delivery_service_pb2.WatchDeliveriesRequest, _delivery_service_pb2.WatchDeliveriesResponse]
     """Follows what happens to the deliveries of an organisation, sent and received, or of one mailbox: from now or from a resume token on, each step once
-    and in order.
+    and in order. What happens to a draft only its sender is told.
 
     The stream begins with `started`, and ends with `end` when the token expires or the service stops; a stream that broke without `end` is resumed from
     the last token received.
@@ -74,7 +74,7 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     """Deliveries: what one organisation sends to a mailbox of another, exactly once in effect.
 
     DRAFT -> AVAILABLE -> CLAIMED -> ACCEPTED or REJECTED; or WITHDRAWN by the sender before that, or EXPIRED where nobody claimed it in time. Each step is an
-    entry of the timeline, which both sides see with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
+    entry of the timeline, which both sides see from the submission on, with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
     two organisations.
     """
 
@@ -100,10 +100,10 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     RejectDelivery: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.RejectDeliveryRequest, _delivery_service_pb2.Delivery]  # type: ignore[assignment]
     """Rejects a delivery that the caller has claimed, with a reason that the sender can act on."""
     ListTimelineEntries: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListTimelineEntriesRequest, _delivery_service_pb2.ListTimelineEntriesResponse]  # type: ignore[assignment]
-    """Lists what happened to a delivery, the oldest first. Both sides see the same entries."""
+    """Lists what happened to a delivery, the oldest first. The receiver's timeline begins with the submission; from there on both sides see the same entries."""
     WatchDeliveries: _aio.UnaryStreamMultiCallable[_delivery_service_pb2.WatchDeliveriesRequest, _delivery_service_pb2.WatchDeliveriesResponse]  # type: ignore[assignment]
     """Follows what happens to the deliveries of an organisation, sent and received, or of one mailbox: from now or from a resume token on, each step once
-    and in order.
+    and in order. What happens to a draft only its sender is told.
 
     The stream begins with `started`, and ends with `end` when the token expires or the service stops; a stream that broke without `end` is resumed from
     the last token received.
@@ -113,7 +113,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Deliveries: what one organisation sends to a mailbox of another, exactly once in effect.
 
     DRAFT -> AVAILABLE -> CLAIMED -> ACCEPTED or REJECTED; or WITHDRAWN by the sender before that, or EXPIRED where nobody claimed it in time. Each step is an
-    entry of the timeline, which both sides see with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
+    entry of the timeline, which both sides see from the submission on, with who is next and until when. A draft is known to its sender only; a delivery is known to nobody but its
     two organisations.
     """
 
@@ -203,7 +203,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.ListTimelineEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.ListTimelineEntriesResponse, _abc.Awaitable[_delivery_service_pb2.ListTimelineEntriesResponse]]:
-        """Lists what happened to a delivery, the oldest first. Both sides see the same entries."""
+        """Lists what happened to a delivery, the oldest first. The receiver's timeline begins with the submission; from there on both sides see the same entries."""
 
     @_abc_1.abstractmethod
     def WatchDeliveries(
@@ -212,7 +212,7 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_delivery_service_pb2.WatchDeliveriesResponse], _abc.AsyncIterator[_delivery_service_pb2.WatchDeliveriesResponse]]:
         """Follows what happens to the deliveries of an organisation, sent and received, or of one mailbox: from now or from a resume token on, each step once
-        and in order.
+        and in order. What happens to a draft only its sender is told.
 
         The stream begins with `started`, and ends with `end` when the token expires or the service stops; a stream that broke without `end` is resumed from
         the last token received.

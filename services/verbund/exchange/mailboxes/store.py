@@ -1,0 +1,114 @@
+"""Mailboxes in PostgreSQL: one method, one visible statement."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg.errors
+
+from verbund.database.rows import Rows, Transaction
+from verbund.exchange.mailboxes.domain import Mailbox, State, require_known
+from verbund.resources.names import MailboxName, OrganisationName
+from verbund.serving.call import Call
+from verbund.serving.refusals import Exists
+
+NAME_TAKEN = "mailboxes_pkey"
+
+FIND = """
+    SELECT name, organisation, title, senders, media_types, document_bytes_max, claim_seconds, pickup_days, state,
+        revision, create_time, update_time
+    FROM exchange.mailboxes WHERE name = %(name)s
+"""
+LOCK = """
+    SELECT name, organisation, title, senders, media_types, document_bytes_max, claim_seconds, pickup_days, state,
+        revision, create_time, update_time
+    FROM exchange.mailboxes WHERE name = %(name)s FOR UPDATE
+"""
+LIST = """
+    SELECT name, organisation, title, senders, media_types, document_bytes_max, claim_seconds, pickup_days, state,
+        revision, create_time, update_time
+    FROM (
+        SELECT name, organisation, title, senders, media_types, document_bytes_max, claim_seconds, pickup_days, state,
+            revision, create_time, update_time,
+            coalesce(sum(octet_length(title) + octet_length(senders::text) + octet_length(media_types::text) + 300)
+                OVER (ORDER BY name ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+        FROM (
+            SELECT name, organisation, title, senders, media_types, document_bytes_max, claim_seconds, pickup_days,
+                state, revision, create_time, update_time
+            FROM exchange.mailboxes WHERE organisation = %(organisation)s AND name > %(after)s
+            ORDER BY name LIMIT %(size)s
+        ) AS page
+    ) AS measured
+    WHERE before < %(bytes)s
+    ORDER BY name
+"""
+INSERT = """
+    INSERT INTO exchange.mailboxes (name, organisation, title, senders, media_types, document_bytes_max, claim_seconds,
+        pickup_days, state, revision, create_time, update_time)
+    VALUES (%(name)s, %(organisation)s, %(title)s, %(senders)s, %(media_types)s, %(document_bytes_max)s,
+        %(claim_seconds)s, %(pickup_days)s, %(state)s, %(revision)s, %(create_time)s, %(update_time)s)
+"""
+SAVE = """
+    UPDATE exchange.mailboxes
+    SET title = %(title)s, senders = %(senders)s, media_types = %(media_types)s,
+        document_bytes_max = %(document_bytes_max)s, claim_seconds = %(claim_seconds)s, pickup_days = %(pickup_days)s,
+        state = %(state)s, revision = %(revision)s, update_time = %(update_time)s
+    WHERE name = %(name)s
+"""
+
+
+class MailboxStore:
+    """Reads and writes mailboxes; row-level security leaves those that the caller may know."""
+
+    def find(self, rows: Rows, name: MailboxName, call: Call) -> Mailbox:
+        """A mailbox that the caller may know; raises Absent."""
+        row = rows.one(FIND, name=name)
+        return require_known(None if row is None else mailbox_of(row), name, call)
+
+    def lock(self, tx: Transaction, name: MailboxName, call: Call) -> Mailbox:
+        """The same, kept from others' changes until the transaction ends where the caller may change it."""
+        row = tx.one(LOCK, name=name)
+        return self.find(tx, name, call) if row is None else mailbox_of(row)
+
+    def list(
+        self, rows: Rows, organisation: OrganisationName, *, after: str, size: int, bytes_max: int
+    ) -> Sequence[Mailbox]:
+        """An organisation's mailboxes whose names follow `after`, by name; a page ends with what fills it."""
+        found = rows.all(LIST, organisation=organisation, after=after, size=size, bytes=bytes_max)
+        return [mailbox_of(row) for row in found]
+
+    def insert(self, tx: Transaction, mailbox: Mailbox) -> None:
+        """A new mailbox; raises Exists where the name is taken."""
+        try:
+            tx.execute(INSERT, **columns_of(mailbox))
+        except psycopg.errors.UniqueViolation as error:
+            if error.diag.constraint_name != NAME_TAKEN:
+                raise
+            raise Exists(mailbox.name) from error
+
+    def save(self, tx: Transaction, mailbox: Mailbox) -> None:
+        """A locked mailbox as it stands after its change."""
+        tx.execute(SAVE, **columns_of(mailbox))
+
+
+def columns_of(mailbox: Mailbox) -> dict[str, Any]:
+    """A mailbox as a row has it."""
+    return {
+        "name": mailbox.name,
+        "organisation": mailbox.organisation,
+        "title": mailbox.title,
+        "senders": list(mailbox.senders),
+        "media_types": list(mailbox.media_types),
+        "document_bytes_max": mailbox.document_bytes_max,
+        "claim_seconds": mailbox.claim_seconds,
+        "pickup_days": mailbox.pickup_days,
+        "state": mailbox.state,
+        "revision": mailbox.revision,
+        "create_time": mailbox.create_time,
+        "update_time": mailbox.update_time,
+    }
+
+
+def mailbox_of(row: dict[str, Any]) -> Mailbox:
+    """A row as the domain has it."""
+    lists = {"senders": tuple(row["senders"]), "media_types": tuple(row["media_types"])}
+    return Mailbox(**row | lists | {"state": State(row["state"])})

@@ -1,0 +1,42 @@
+"""The exchange's settings: the variables `VERBUND_EXCHANGE_*`."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSettings:
+    """Times are seconds where they do not say days, sizes bytes."""
+
+    # Where the contents of documents lie: a directory on a disk that keeps what it says it has kept.
+    blob_dir: Path
+    # Database connections of one worker: as many as it carries out calls and streams at once.
+    pool_size: int = 16
+    # How often the feed looks for steps, woken or not.
+    feed_look_seconds: float = 5.0
+    # How often ended claims and expired deliveries are written down. They have ended before that, too.
+    due_seconds: float = 5.0
+    # How often old drafts and outdated answers are deleted.
+    sweep_seconds: float = 300.0
+    # For how many days a draft is kept that nobody changes.
+    draft_days: float = 30.0
+    # How many drafts an organisation may have at once.
+    drafts_max: int = 1000
+    # How many documents a delivery may have, and how large one may be, however much its mailbox accepts.
+    documents_max: int = 100
+    document_bytes_max: int = 64 * 1024 * 1024 * 1024
+    # Downloads over HTTP that one worker carries out at once; of them at most half for one organisation.
+    downloads_max: int = 64
+    # What uploads leave free on the disk: whatever else lives there stops without room.
+    free_bytes_min: int = 512 * 1024 * 1024
+    # How long a content is kept that no document names: an upload in progress may be about to name it.
+    content_keep_seconds: float = 3600.0
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot work."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and value <= 0:
+                raise ValueError(f"{field.name.upper()} must be above 0")
+        if not self.blob_dir.is_absolute():
+            raise ValueError("BLOB_DIR must be an absolute path")
