@@ -16,6 +16,7 @@ from verbund.console.openapi.schemas import WELL_KNOWN, is_map
 from verbund.tour import sample
 
 DEPTH_MAX = 4
+LENGTH_MAX = 64
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 UUID = "1f0b5c9e-6d0a-4c53-9f4e-5f1f6a8f2b11"
 PERSON = "k5x7q2mdn4r6wv3jz7thy2c5ae"
@@ -216,6 +217,12 @@ def fits(value: Any, keywords: Mapping[str, Any]) -> bool:
         and (keywords.get("format") != "uuid" or value == UUID)
         and len(value) <= keywords.get("maxLength", len(value))
     )
+
+
+def member(collection: str, pattern: str) -> str:
+    """The last part of a name of a collection, in the form that it has to have."""
+    known = (MEMBERS.get(collection, ""), "example", *("a" * length for length in range(1, LENGTH_MAX)))
+    return next((text for text in known if text and re.search(pattern, text)), "example")
 
 
 def named(form: str) -> str | None:

@@ -88,7 +88,7 @@ class Operations:
                 "required": True,
                 "description": f"A part of `{parameter.field}`, `{parameter.whole}`.",
                 "schema": {"type": "string", "pattern": parameter.pattern},
-                "example": examples.MEMBERS.get(parameter.collection, "example"),
+                "example": examples.member(parameter.collection, parameter.pattern),
             }
             for parameter in binding.path.parameters
         ]
@@ -193,7 +193,8 @@ class Operations:
         """A call with curl."""
         path = binding.path.text
         for parameter in binding.path.parameters:
-            path = path.replace(f"{{{parameter.name}}}", examples.MEMBERS.get(parameter.collection, "example"))
+            found = examples.member(parameter.collection, parameter.pattern)
+            path = path.replace(f"{{{parameter.name}}}", found)
         query = example_query(binding)
         url = f'"$MESH{path}{"?" + query if query else ""}"'
         lines = [f'curl --cacert "$CA" -H "Authorization: Bearer $TOKEN" -X {binding.verb}']

@@ -99,7 +99,7 @@ def pattern_of(field: FieldDescriptor) -> str:
 
 def patterns_of(pattern: str, parts: list[str]) -> dict[int, str]:
     """The patterns of the parts that vary, by their place, from the alternative that has this form."""
-    for alternative in alternatives_of(pattern):
+    for alternative in filter(None, alternatives_of(pattern)):
         found = alternative.split("/")
         if len(found) == len(parts) and all(
             part.startswith("*") or part == text for part, text in zip(parts, found, strict=True)
