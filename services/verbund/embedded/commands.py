@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -23,8 +24,15 @@ import click
     show_default=True,
     help="Run the built-in OpenID provider with invented people, or none: then register your organisation's own.",
 )
+@click.option(
+    "--document",
+    type=click.File("rb", lazy=False),  # opened here: the parts may have fewer rights
+    help="With --tour: send this file, not the project order that is marked as an example.",
+)
 @click.pass_context
-def up(context: click.Context, *, tour: bool, ends: bool, data_dir: Path | None, idp: str) -> None:
+def up(
+    context: click.Context, *, tour: bool, ends: bool, data_dir: Path | None, idp: str, document: BinaryIO | None
+) -> None:
     """Start the whole mesh on this machine, and keep it running until Ctrl-C.
 
     Exit codes: 0 it was stopped or has done its work, 1 a part or the tour failed, 2 wrong usage,
@@ -32,4 +40,5 @@ def up(context: click.Context, *, tour: bool, ends: bool, data_dir: Path | None,
     """
     from verbund.embedded.up import Options, run  # noqa: PLC0415 - `verbund up --help` needs none of it
 
-    context.exit(run(Options(data_dir=data_dir, tour=tour, exit=ends, provider=idp == "builtin"), os.environ))
+    options = Options(data_dir=data_dir, tour=tour, exit=ends, provider=idp == "builtin", document=document)
+    context.exit(run(options, os.environ))

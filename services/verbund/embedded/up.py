@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from verbund.clock import wall_clock
 from verbund.embedded import home as homes
@@ -21,11 +21,13 @@ from verbund.embedded.settings import (
     PORT_SETTING,
     PREFIX,
     PROVIDER_PORT_SETTING,
+    QUERY_PORT_SETTING,
     Address,
     EmbeddedSettings,
     address,
     for_parts,
     provider_port,
+    query_port,
 )
 from verbund.embedded.supervisor import Supervisor
 from verbund.embedded.users import ServiceUser
@@ -46,6 +48,8 @@ class Options:
     exit: bool = False
     provider: bool = True
     """Whether the built-in provider runs."""
+    document: BinaryIO | None = None
+    """What the tour sends, where it is not the sample's own."""
 
 
 def run(options: Options, environment: Mapping[str, str]) -> int:
@@ -65,6 +69,8 @@ def run(options: Options, environment: Mapping[str, str]) -> int:
         ports.check(gateway.host, gateway.port, PORT_SETTING)
         if options.provider:
             ports.check(PROVIDER_HOST, provider_port(environment), PROVIDER_PORT_SETTING)
+        if queries := query_port(environment):
+            ports.check("127.0.0.1", queries, QUERY_PORT_SETTING)
         given = for_parts(home, environment, provider=options.provider)
         mesh = Mesh(home, gateway, settings, given, progress, provider=options.provider)
         supervisor = Supervisor(home, progress, inherited=[held], tick=mesh.tick)
@@ -135,7 +141,7 @@ class Mesh:
         """What comes after the start: the tour, and the time until the end."""
         code: int = ExitCode.OK
         if options.tour:
-            supervisor.add(tour_part(self._home))
+            supervisor.add(tour_part(self._home, options.document))
             supervisor.run_until(lambda: supervisor.is_done("tour"))
             code = ExitCode.OK if supervisor.exit_code("tour") == 0 else ExitCode.FAILED
         if not options.exit and not supervisor.interruptions:
@@ -178,10 +184,10 @@ def become_for_good(user: ServiceUser) -> None:
     LIBC.prctl(PR_SET_PDEATHSIG, wanted.value, 0, 0, 0)
 
 
-def tour_part(home: Home) -> Part:
+def tour_part(home: Home, document: BinaryIO | None) -> Part:
     """The tour, which talks to the person at the terminal."""
 
     def run(_ready_fd: int) -> None:
-        raise SystemExit(importlib.import_module(preload.TOUR).run(home.path))
+        raise SystemExit(importlib.import_module(preload.TOUR).run(home.path, document=document))
 
     return Part(name="tour", layer=Layer.CLIENT, run=run, once=True, foreground=True, start_seconds_max=3600.0)

@@ -4,10 +4,10 @@ import json
 import uuid
 
 import grpc
-from joserfc.jwk import ECKey
+from joserfc.jwk import Key
 
 from verbund.embedded.home import Home
-from verbund.files import replace
+from verbund.identity.invitations.joining import own_key
 from verbund.identity.v1 import organisation_service_pb2 as organisations
 from verbund.identity.v1 import system_service_pb2 as systems
 from verbund.identity.v1.organisation_service_pb2_grpc import OrganisationServiceStub
@@ -24,18 +24,14 @@ def admit(channel: grpc.Channel, home: Home, member: Member) -> bool:
     public = json.dumps(key.as_dict(private=False))
     new = [create_organisation(channel, member), create_system(channel, member, public)]
     if not new[-1]:
-        accept_key(channel, member, key.thumbprint(), public)
+        accept_key(channel, home, member)
     return any(new)
 
 
-def key_of(home: Home, system: str) -> ECKey:
+def key_of(home: Home, system: str) -> Key:
     """The system's private key in the home, made where it is missing, 0600 of the home's user."""
     with home.user.acting():
-        file = home.key_file(system)
-        if not file.exists():
-            made = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
-            replace(file, json.dumps(made.as_dict(private=True)).encode())
-        return ECKey.import_key(json.loads(file.read_bytes()))
+        return own_key(home.key_file(system))
 
 
 def create_organisation(channel: grpc.Channel, member: Member) -> bool:
@@ -62,10 +58,12 @@ def create_system(channel: grpc.Channel, member: Member, public_key: str) -> boo
     return created(lambda: create(request, timeout=TIMEOUT_SECONDS))
 
 
-def accept_key(channel: grpc.Channel, member: Member, kid: str, public_key: str) -> None:
+def accept_key(channel: grpc.Channel, home: Home, member: Member) -> None:
     """Gives a system that stands the key in the home, where it has another: the home's keys were lost, say."""
+    key = key_of(home, member.system)
     stub = SystemServiceStub(channel)
     standing = stub.GetSystem(systems.GetSystemRequest(name=member.system), timeout=TIMEOUT_SECONDS)
-    if kid not in {key.kid for key in standing.keys}:
-        request = systems.AddSystemKeyRequest(name=member.system, jwk=public_key, request_id=str(uuid.uuid4()))
+    if key.thumbprint() not in {known.kid for known in standing.keys}:
+        public = json.dumps(key.as_dict(private=False))
+        request = systems.AddSystemKeyRequest(name=member.system, jwk=public, request_id=str(uuid.uuid4()))
         stub.AddSystemKey(request, timeout=TIMEOUT_SECONDS)

@@ -19,6 +19,7 @@ class Mesh:
     def __init__(self, home: Home) -> None:
         self.home = home
         self._clients: dict[str, Client] = {}
+        self._people: list[Client] = []
 
     def ready(self) -> dict[str, Any]:
         """What `ready.json` says; raises NotReady."""
@@ -38,7 +39,7 @@ class Mesh:
             ready = self.ready()
             self._clients[system] = Client(
                 ready["gateway"],
-                ca=Path(ready["ca"]),
+                ca=self.ca,
                 token_endpoint=ready["token_endpoint"],
                 client_id=system,
                 key=self.home.key_file(system),
@@ -53,9 +54,21 @@ class Mesh:
                 raise NotReady(f"{self.home.ready} does not list {', '.join(sorted(systems))}")
             time.sleep(LOOK_SECONDS)
 
+    @property
+    def ca(self) -> Path:
+        """The certificates that the home's servers are trusted by."""
+        return Path(self.ready()["ca"])
+
+    def person(self, home_token: str) -> Client:
+        """The client of a person who signed in at home; closed with the others."""
+        ready = self.ready()
+        client = Client(ready["gateway"], ca=self.ca, token_endpoint=ready["token_endpoint"], home_token=home_token)
+        self._people.append(client)
+        return client
+
     def close(self) -> None:
         """Ends all connections."""
-        for client in self._clients.values():
+        for client in (*self._clients.values(), *self._people):
             client.close()
 
     def __enter__(self) -> Self:

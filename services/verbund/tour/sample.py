@@ -9,10 +9,13 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from verbund.exchange.v1 import mailbox_service_pb2 as mailboxes
+from verbund.identity.v1 import provider_service_pb2 as providers
 from verbund.registry.v1 import project_service_pb2 as projects
 from verbund.registry.v1 import strategy_service_pb2 as strategies
 
-FILE = files("verbund.tour") / "sample" / "gemeinsam-digital-berlin.json"
+FOLDER = files("verbund.tour") / "sample"
+FILE = FOLDER / "gemeinsam-digital-berlin.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,29 @@ class Sample:
     """Everything that the tour brings with it; the first pilot is the one that it shows."""
 
     members: Sequence[Member]
+    invited: Member  # one of the members, who joins by invitation
     stranger: Member
     strategy_id: str
     strategy_owner: str
     strategy: strategies.Strategy
     pilots: Sequence[Pilot]
     published_aim: str
+    provider_id: str
+    provider: providers.Provider  # without its issuer, which differs from home to home
+    people: Mapping[str, str]  # who signs in, by organisation
+    mailbox_owner: str
+    mailbox_id: str
+    mailbox: mailboxes.Mailbox
+    sender: str
+    subject: str
+    message: str
+    document: bytes
+    document_name: str
+
+    @property
+    def mailbox_name(self) -> str:
+        """The mailbox's resource name."""
+        return f"organisations/{self.mailbox_owner}/mailboxes/{self.mailbox_id}"
 
     def member(self, organisation_id: str) -> Member:
         """The member with this id."""
@@ -71,15 +91,28 @@ class Sample:
 def read() -> Sample:
     """The sample as it was packed."""
     stated = json.loads(FILE.read_text("utf-8"))
-    strategy = stated["strategy"]
+    strategy, home, mailbox, delivery = (stated[name] for name in ("strategy", "homeProvider", "mailbox", "delivery"))
+    members = [member_of(entry) for entry in stated["organisations"]]
     return Sample(
-        members=[member_of(entry) for entry in stated["organisations"]],
+        members=members,
+        invited=next(member for member in members if member.organisation_id == stated["invited"]),
         stranger=member_of(stated["stranger"]),
         strategy_id=strategy["id"],
         strategy_owner=strategy["owner"],
         strategy=json_format.ParseDict(strategy["content"], strategies.Strategy()),
         pilots=[pilot_of(entry, f"strategies/{strategy['id']}") for entry in stated["projects"]],
         published_aim=stated["projects"][0]["publishedAim"]["en"],
+        provider_id=home["id"],
+        provider=provider_of(home),
+        people=stated["people"],
+        mailbox_owner=mailbox["owner"],
+        mailbox_id=mailbox["id"],
+        mailbox=json_format.ParseDict(mailbox["content"], mailboxes.Mailbox()),
+        sender=delivery["sender"],
+        subject=delivery["subject"],
+        message=delivery["message"],
+        document=(FOLDER / delivery["document"]).read_bytes(),
+        document_name=delivery["document"],
     )
 
 
@@ -87,6 +120,12 @@ def member_of(entry: Mapping[str, Any]) -> Member:
     """A member of the file."""
     system = entry["system"]
     return Member(entry["id"], entry["title"], system["id"], system["title"], tuple(system["roles"]))
+
+
+def provider_of(entry: Mapping[str, Any]) -> providers.Provider:
+    """What the mesh is told of an organisation's own provider."""
+    stated = {name: value for name, value in entry.items() if name not in {"note", "id"}}
+    return json_format.ParseDict(stated, providers.Provider())
 
 
 def pilot_of(entry: Mapping[str, Any], strategy: str) -> Pilot:

@@ -1,4 +1,6 @@
-"""The story of the tour, from top to bottom: a partner finds a project, its owner changes it, a stranger may not."""
+"""The story of the tour, from top to bottom: organisations join, people sign in at home, a partner finds a project, its
+owner changes it and sends a document, the partner accepts it, and a stranger learns nothing.
+"""
 
 import uuid
 from collections.abc import Sequence
@@ -16,7 +18,8 @@ from verbund.registry.v1.change_service_pb2_grpc import ChangeServiceStub
 from verbund.registry.v1.project_service_pb2_grpc import ProjectServiceStub
 from verbund.sdk.client import Client
 from verbund.sdk.refusals import Refused
-from verbund.tour import members, records, tracing
+from verbund.sdk.transfer import File
+from verbund.tour import delivering, members, onboarding, people, records, tracing
 from verbund.tour.mesh import Mesh
 from verbund.tour.project_list import bring_in
 from verbund.tour.sample import Member, Sample
@@ -28,26 +31,47 @@ TRACE_HEADER = "x-trace-id"
 Project: TypeAlias = projects.Project
 
 
-def tell(mesh: Mesh, sample: Sample, narrator: Narrator, data: Path | None) -> None:
+def tell(mesh: Mesh, sample: Sample, narrator: Narrator, *, data: Path | None, document: File | None) -> None:
     """Tells the whole story; raises TourEnded at the first step that fails."""
-    pilot = sample.pilots[0]
     citylab = sample.member("citylab-berlin")
-    owner = sample.member(pilot.owner)
     narrator.step("admit", lambda: admit(mesh, sample))
+    narrator.step("invite", lambda: onboarding.join(mesh, sample.invited))
     narrator.step("record", lambda: record(mesh, sample))
     narrator.step("token", lambda: get_token(mesh.client(citylab.system), citylab))
     if data is not None:
         title = narrator.step("import", lambda: bring_in(mesh.client(citylab.system), citylab, data))
         narrator.step("search", lambda: search(mesh.client(citylab.system), title))
-    trace_id = narrator.step("find", lambda: find(mesh.client(citylab.system), citylab, pilot.content.title.de))
-    narrator.step("change", lambda: change(mesh, citylab, owner, pilot.name, sample.published_aim))
+    tell_of_project(mesh, sample, narrator, citylab)
+    tell_of_delivery(mesh, sample, narrator, citylab, document or File(sample.document, sample.document_name))
+
+
+def tell_of_project(mesh: Mesh, sample: Sample, narrator: Narrator, partner: Member) -> None:
+    """A partner finds a project; its owner changes it; a stranger may not."""
+    pilot = sample.pilots[0]
+    owner = sample.member(pilot.owner)
+    narrator.step("find", lambda: find(mesh.client(partner.system), partner, pilot.content.title.de))
+    narrator.step("change", lambda: change(mesh, partner, owner, pilot.name, sample.published_aim))
     narrator.step("refuse", lambda: refuse(mesh.client(sample.stranger.system), sample.stranger, pilot.name))
-    narrator.step("trace", lambda: tracing.show(mesh.home, trace_id))
+
+
+def tell_of_delivery(mesh: Mesh, sample: Sample, narrator: Narrator, receiver: Member, document: File) -> None:
+    """People sign in at home; one of them sends a document, and the receiver's system accepts it."""
+    sender = sample.member(sample.sender)
+    chancellery = sample.member(sample.strategy_owner)
+    narrator.step("sign-in", lambda: people.come_in(mesh, sample, chancellery))
+    narrator.step("mailbox", lambda: delivering.open_mailbox(mesh, sample, receiver))
+    person = narrator.step("sign-in-district", lambda: people.come_in(mesh, sample, sender)).client
+    project = sample.pilots[0].name
+    sent = narrator.step("send", lambda: delivering.send(person, sender, sample, document, project))
+    narrator.step("accept", lambda: delivering.receive(mesh.client(receiver.system), receiver, sent))
+    narrator.step("timeline", lambda: delivering.follow(person, sender, sent))
+    narrator.step("hide", lambda: delivering.hide(mesh.client(sample.stranger.system), sample.stranger, sent))
+    narrator.step("trace", lambda: tracing.show(mesh.home, sent.trace_id))
 
 
 def admit(mesh: Mesh, sample: Sample) -> Told[None]:
-    """The operator admits the organisations, each with a system that proves itself with a key of its own."""
-    admitted = [*sample.members, sample.stranger]
+    """The operator admits organisations, each with a system that proves itself with a key of its own."""
+    admitted = [member for member in (*sample.members, sample.stranger) if member is not sample.invited]
     operator = mesh.operator()
     new = [members.admit(operator.channel, mesh.home, member) for member in admitted]
     systems = {member.system for member in admitted}

@@ -1,0 +1,77 @@
+"""People sign in at home: their organisation's provider is trusted, and what it says of them becomes a mesh token."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from verbund.identity.v1 import access_service_pb2 as access
+from verbund.identity.v1 import provider_service_pb2 as providers
+from verbund.identity.v1.access_service_pb2_grpc import AccessServiceStub
+from verbund.identity.v1.provider_service_pb2_grpc import ProviderServiceStub
+from verbund.policy.table import ASSURANCE_NAMES
+from verbund.sdk.client import Client
+from verbund.tour.creation import created
+from verbund.tour.mesh import Mesh
+from verbund.tour.sample import Member, Sample
+from verbund.tour.signing_in import SignInFailed, sign_in
+from verbund.tour.steps import StepFailed, Told
+
+TIMEOUT_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A person who has signed in, and their way into the mesh."""
+
+    client: Client
+    caller: access.Caller
+
+
+def come_in(mesh: Mesh, sample: Sample, member: Member) -> Told[SignedIn]:
+    """A person signs in at their own provider; the token from there becomes one of the mesh."""
+    person = person_of(mesh, member, sample.people[member.organisation_id])
+    try:
+        home_token = sign_in(person["issuer"], ca=mesh.ca, username=person["username"], password=person["password"])
+    except SignInFailed as error:
+        raise StepFailed(str(error), f"see {mesh.home.log / 'provider.log'}") from error
+    new = trust(mesh, sample, member, person["issuer"], home_token)
+    client = mesh.person(home_token)
+    caller = AccessServiceStub(client.channel).GetCaller(access.GetCallerRequest(), timeout=TIMEOUT_SECONDS)
+    first = "The provider was tried with this token before it counts. " if new else ""
+    line = f"A person of {member.title} signs in at their own provider, {person['issuer']}. {first}".rstrip()
+    assurance = ASSURANCE_NAMES[caller.assurance]
+    below = [f"the mesh knows them as {caller.subject}: {', '.join(caller.roles)}, assurance {assurance}, and no name"]
+    facts = {"subject": caller.subject, "roles": list(caller.roles), "assurance": assurance, "issuer": person["issuer"]}
+    return Told(line, SignedIn(client, caller), facts, below)
+
+
+def person_of(mesh: Mesh, member: Member, username: str) -> Mapping[str, str]:
+    """The sample's person of an organisation, as ready.json has them."""
+    people: list[dict[str, str]] = mesh.ready()["people"]
+    for person in people:
+        if (person["organisation"], person["username"]) == (member.organisation, username):
+            return person
+    raise StepFailed(
+        f"{member.title} has no person to sign in.", "start the mesh with its built-in provider: `verbund up`"
+    )
+
+
+def trust(mesh: Mesh, sample: Sample, member: Member, issuer: str, home_token: str) -> bool:
+    """Whether the provider is new to the mesh: then it is named, and tried with a token of its own."""
+    stub = ProviderServiceStub(mesh.operator().channel)
+    name = f"{member.organisation}/providers/{sample.provider_id}"
+    wanted = providers.Provider()
+    wanted.CopyFrom(sample.provider)
+    wanted.issuer = issuer
+    request = providers.CreateProviderRequest(
+        parent=member.organisation, provider_id=sample.provider_id, provider=wanted, request_id=str(uuid.uuid4())
+    )
+    created(lambda: stub.CreateProvider(request, timeout=TIMEOUT_SECONDS))
+    known = stub.GetProvider(providers.GetProviderRequest(name=name), timeout=TIMEOUT_SECONDS)
+    if known.state == providers.PROVIDER_STATE_ACTIVE:
+        return False
+    activate = providers.ActivateProviderRequest(
+        name=name, home_token=home_token, etag=known.etag, request_id=str(uuid.uuid4())
+    )
+    stub.ActivateProvider(activate, timeout=TIMEOUT_SECONDS)
+    return True
