@@ -184,6 +184,12 @@ def test_what_goes_wrong_is_said_with_who_can_mend_it(running: Up, operator: Ope
         assert "can mend this" in ended.stderr
         assert made.code not in ended.stderr + ended.stdout
         assert "Traceback" not in ended.stderr
+    early = run(running, "org", "admit", made.name, "--yes")
+    assert "Only an invitation that was accepted" in early.stderr
+    assert (early.returncode, "can mend this" in early.stderr) == (1, True)
+    unknown = run(running, "org", "admit", "nonsense", "--yes")
+    assert "INPUT_INVALID" in unknown.stderr
+    assert "name: " in unknown.stderr
     withdrawn = run(running, "org", "withdraw", made.name)
     assert withdrawn.returncode == 0, withdrawn.stderr
     assert "INVITATION_INVALID" in join(made.code).stderr

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import httpx
+from google.rpc import error_details_pb2 as errors
 
 from verbund.embedded import home as homes
 from verbund.failure import Failure
@@ -64,4 +65,14 @@ def failure_of(refused: Refused) -> Failure:
     trace = refused.metadata.get("traceId", "")
     remedy = refused.remedy or "check that the mesh runs, and try again."
     who = FIXERS.get(refused.metadata.get("fixer", ""), "You")
-    return Failure(f"{refused}", who=who, remedy=f"{remedy} (trace {trace})" if trace else remedy)
+    what = " ".join([f"{refused}", *particulars(refused)])
+    return Failure(what, who=who, remedy=f"{remedy} (trace {trace})" if trace else remedy)
+
+
+def particulars(refused: Refused) -> Iterator[str]:
+    """What exactly is wrong, where the remedy points to the details of the refusal."""
+    for detail in refused.details:
+        if isinstance(detail, errors.BadRequest):
+            yield from (f"{violation.field}: {violation.description}." for violation in detail.field_violations)
+        elif isinstance(detail, errors.PreconditionFailure):
+            yield from (violation.description for violation in detail.violations)
