@@ -13,7 +13,7 @@ from verbund.identity.v1 import organisation_service_pb2 as pb
 from verbund.identity.v1 import organisation_service_pb2_grpc as services
 from verbund.sdk.client import Client
 
-from tests.support.home import Up, mesh_up
+from tests.support.home import Up, mesh_up, place
 from tests.support.jaeger import Jaeger, arrived, jaeger, jaeger_program, shape
 
 if TYPE_CHECKING:
@@ -139,3 +139,14 @@ def test_the_real_ui_works_over_the_meshs_own_api(jaeger: Jaeger, keeping: tuple
     found: Any = page.locator(f"a[href*='/trace/{trace_id}']").first
     found.wait_for()
     assert "ListOrganisations" in page.locator("body").inner_text()
+
+
+def test_a_busy_query_port_is_named(keeping: tuple[Up, str]) -> None:
+    """Before anything starts, with the setting and who has the port."""
+    port = keeping[1].rpartition(":")[2]
+    with place() as home:
+        up = Up(home)
+        up.start("--exit", "--idp", "none", VERBUND_TRACES_QUERY_PORT=port)
+        code, output = up.stop_by_itself()
+        assert code == 3
+        assert f"Port {port} (VERBUND_TRACES_QUERY_PORT) is in use" in output

@@ -13,6 +13,7 @@ from verbund.settings import SettingError, read
 PREFIX = "VERBUND_EMBEDDED_"
 MIB = 1024 * 1024
 PORT_SETTING = "VERBUND_GATEWAY_PORT"
+QUERY_PORT_SETTING = "VERBUND_TRACES_QUERY_PORT"
 PROVIDER_PORT_SETTING = "VERBUND_PROVIDER_PORT"
 DEFAULT_PORT = 8443
 DEFAULT_HOST = "127.0.0.1"
@@ -78,6 +79,12 @@ def local_url(host: str, port: int) -> str:
     """The URL of the gateway on this machine."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the reverse: what a client calls
     return f"https://[{reachable}]:{port}" if ":" in reachable else f"https://{reachable}:{port}"
+
+
+def query_port(environment: Mapping[str, str]) -> int:
+    """The port at which traces are shown to this machine, 0 for none; raises SettingError."""
+    name = QUERY_PORT_SETTING
+    return int(read(name, environment.get(name, "0"), int))
 
 
 def provider_port(environment: Mapping[str, str]) -> int:

@@ -71,6 +71,8 @@ def run(options: Options, environment: Mapping[str, str]) -> int:
             ports.check(PROVIDER_HOST, provider_port(environment), PROVIDER_PORT_SETTING)
         if queries := query_port(environment):
             ports.check("127.0.0.1", queries, QUERY_PORT_SETTING)
+        if queries := query_port(environment):
+            ports.check("127.0.0.1", queries, QUERY_PORT_SETTING)
         given = for_parts(home, environment, provider=options.provider)
         mesh = Mesh(home, gateway, settings, given, progress, provider=options.provider)
         supervisor = Supervisor(home, progress, inherited=[held], tick=mesh.tick)
