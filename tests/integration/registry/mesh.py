@@ -1,6 +1,5 @@
 """The registry as members of the mesh see it: real server, real PostgreSQL, one set of stubs for each organisation."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,30 +12,10 @@ from verbund.registry.main import build
 from verbund.registry.v1 import change_service_pb2_grpc, project_service_pb2_grpc, strategy_service_pb2_grpc
 from verbund.registry.v1 import project_service_pb2 as pb
 from verbund.registry.v1.types_pb2 import LocalizedText
-from verbund.sdk.refusals import Refused
 
-from tests.support.serving import bearer, served
-from tests.support.tokens import ISSUER, Issuer
-
-TIMEOUT_SECONDS = 20
-
-
-class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    """Sends a token with every call."""
-
-    def __init__(self, token: str) -> None:
-        self._metadata = bearer(token)
-
-    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        """One call."""
-        return continuation(self._with_token(details), request)
-
-    def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
-        """One stream."""
-        return continuation(self._with_token(details), request)
-
-    def _with_token(self, details: Any) -> Any:
-        return details._replace(metadata=[*(details.metadata or ()), *self._metadata])
+from tests.support.members import TIMEOUT_SECONDS, Bearer, environment
+from tests.support.serving import served
+from tests.support.tokens import Issuer
 
 
 class Member:
@@ -109,34 +88,9 @@ class Mesh:
 
 
 @contextmanager
-def running(dsn: str, directory: Path, *, number: int = 0, **environment: str) -> Iterator[Mesh]:
+def running(dsn: str, directory: Path, *, number: int = 0, **more: str) -> Iterator[Mesh]:
     """A registry worker on a database, stopped afterwards."""
     issuer = Issuer(directory)
-    stated = {
-        "VERBUND_DATABASE_DSN": dsn,
-        "VERBUND_SERVING_ISSUER": ISSUER,
-        "VERBUND_SERVING_JWKS_FILE": str(issuer.jwks_file),
-        "VERBUND_SERVING_REVOCATIONS_FILE": str(issuer.revocations_file),
-        "VERBUND_SERVING_SOCKET_DIR": str(directory),
-        "VERBUND_REGISTRY_FEED_LOOK_SECONDS": "1",
-        "VERBUND_SERVING_DRAIN_SECONDS": "2",
-    } | environment
+    stated = environment(dsn, issuer, directory) | {"VERBUND_REGISTRY_FEED_LOOK_SECONDS": "1"} | more
     with served(lambda verifier: build(stated, verifier), issuer, number=number) as channel:
         yield Mesh(channel, issuer, dsn)
-
-
-@contextmanager
-def refused(reason: str) -> Iterator[list[Refused]]:
-    """The block is refused with a reason; the refusal is put into the list."""
-    found: list[Refused] = []
-    try:
-        yield found
-    except grpc.RpcError as error:
-        found.append(Refused.from_rpc(error))
-    assert found, f"nothing was refused; {reason} was expected"
-    assert found[0].reason == reason, found[0]
-
-
-def new_id() -> str:
-    """A request id."""
-    return str(uuid.uuid4())

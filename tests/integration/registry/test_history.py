@@ -6,7 +6,8 @@ from verbund.registry.v1.project_service_pb2 import Project
 from verbund.registry.v1.strategy_service_pb2 import CreateStrategyRequest, DeleteStrategyRequest, Strategy
 from verbund.registry.v1.types_pb2 import LocalizedText
 
-from tests.integration.registry.mesh import TIMEOUT_SECONDS, Member, Mesh, refused
+from tests.integration.registry.mesh import Member, Mesh
+from tests.support.members import TIMEOUT_SECONDS, refused
 
 IMPLEMENTATION = projects.PROJECT_STATUS_IMPLEMENTATION
 CREATED, UPDATED = pb.CHANGE_TYPE_CREATED, pb.CHANGE_TYPE_UPDATED

@@ -14,7 +14,8 @@ from verbund.registry.v1.strategy_service_pb2 import CreateStrategyRequest, List
 from verbund.registry.v1.types_pb2 import Identifier, LocalizedText, Period, Source
 from verbund.sdk.refusals import Refused
 
-from tests.integration.registry.mesh import TIMEOUT_SECONDS, Mesh, new_id, refused
+from tests.integration.registry.mesh import Mesh
+from tests.support.members import TIMEOUT_SECONDS, new_id, refused
 
 IMPLEMENTATION = pb.PROJECT_STATUS_IMPLEMENTATION
 COMPLETION = pb.PROJECT_STATUS_COMPLETION

@@ -4,7 +4,8 @@ import pytest
 from verbund.registry.v1 import project_service_pb2 as pb
 from verbund.registry.v1.types_pb2 import LocalizedText
 
-from tests.integration.registry.mesh import TIMEOUT_SECONDS, Mesh, refused
+from tests.integration.registry.mesh import Mesh
+from tests.support.members import TIMEOUT_SECONDS, refused
 
 PILOTS = {
     "hardenbergplatz": LocalizedText(de="Smart Space Hardenbergplatz"),

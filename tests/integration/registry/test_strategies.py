@@ -6,7 +6,8 @@ import pytest
 from verbund.registry.v1 import strategy_service_pb2 as pb
 from verbund.registry.v1.types_pb2 import LocalizedText
 
-from tests.integration.registry.mesh import TIMEOUT_SECONDS, Member, Mesh, refused
+from tests.integration.registry.mesh import Member, Mesh
+from tests.support.members import TIMEOUT_SECONDS, refused
 
 if TYPE_CHECKING:
     from verbund.sdk.refusals import Refused

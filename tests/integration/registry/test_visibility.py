@@ -11,7 +11,8 @@ from verbund.registry.v1 import project_service_pb2 as pb
 from verbund.registry.v1.types_pb2 import Identifier, LocalizedText
 from verbund.sdk.refusals import Refused
 
-from tests.integration.registry.mesh import TIMEOUT_SECONDS, Member, Mesh, refused
+from tests.integration.registry.mesh import Member, Mesh
+from tests.support.members import TIMEOUT_SECONDS, refused
 
 IMPLEMENTATION = pb.PROJECT_STATUS_IMPLEMENTATION
 TITLE = LocalizedText(de="Geheimes Wasserkonzept", en="Secret water concept")

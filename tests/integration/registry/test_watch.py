@@ -1,10 +1,8 @@
 """The feed over the wire: each watcher gets what it may see, in order, exactly once, also over breaks."""
 
 import itertools
-import os
 import random
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +27,8 @@ from verbund.registry.v1.types_pb2 import LocalizedText
 from verbund.resources.names import OrganisationName, ProjectName
 from verbund.serving.call import Call
 
-from tests.integration.registry.mesh import Member, Mesh, refused, running
-from tests.support.tokens import ISSUER
+from tests.integration.registry.mesh import Member, Mesh, running
+from tests.support.members import environment, refused, worker_process
 
 IMPLEMENTATION = projects.PROJECT_STATUS_IMPLEMENTATION
 PARTNER = projects.PARTY_ROLE_PARTNER
@@ -273,44 +271,10 @@ def test_another_worker_reads_a_backlog_in_the_order_it_was_made(database_dsn: s
             assert [next(resumed).change.resource for _ in names[1:]] == names[1:]
 
 
-WORKER = """
-import os, sys
-sys.path[:0] = sys.argv[3:]
-from verbund.serving import worker
-sys.exit(worker.run("registry", int(sys.argv[1]), os.environ, ready_fd=int(sys.argv[2])))
-"""
-
-
-@contextmanager
-def worker_process(mesh: Mesh, directory: Path, number: int) -> Iterator[tuple[subprocess.Popen[bytes], grpc.Channel]]:
-    """A worker in a process of its own, which the test may kill."""
-    environment = {
-        **os.environ,
-        "VERBUND_DATABASE_DSN": mesh.dsn,
-        "VERBUND_SERVING_ISSUER": ISSUER,
-        "VERBUND_SERVING_JWKS_FILE": str(mesh.issuer.jwks_file),
-        "VERBUND_SERVING_REVOCATIONS_FILE": str(mesh.issuer.revocations_file),
-        "VERBUND_SERVING_SOCKET_DIR": str(directory),
-    }
-    reading, writing = os.pipe()
-    command = [sys.executable, "-c", WORKER, str(number), str(writing), *sys.path]
-    with (directory / f"{number}.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, pass_fds=[writing])
-    os.close(writing)
-    try:
-        with os.fdopen(reading, "rb") as ready:
-            assert ready.read() == b"1", (directory / f"{number}.log").read_text()
-        options = [("grpc.use_local_subchannel_pool", 1)]
-        with grpc.insecure_channel(f"unix:{directory}/registry-{number}.grpc.sock", options=options) as channel:
-            yield process, channel
-    finally:
-        process.kill()
-        process.wait()
-
-
 def test_a_watcher_that_resumes_over_kills_gets_each_change_once(mesh: Mesh, tmp_path: Path) -> None:
     """Killed workers, broken streams, parallel writers: what arrives is exactly what was acknowledged, in order."""
     random.seed(3)
+    stated = environment(mesh.dsn, mesh.issuer, tmp_path)
     done = threading.Event()
     acknowledged: list[str] = []
 
@@ -329,7 +293,7 @@ def test_a_watcher_that_resumes_over_kills_gets_each_change_once(mesh: Mesh, tmp
             pool.submit(write, name)
         try:
             for number in range(3):
-                with worker_process(mesh, tmp_path, number) as (process, channel):
+                with worker_process("registry", tmp_path, number, stated) as (process, channel):
                     member = Member(channel, mesh.issuer.token("citylab"), "citylab")
                     for attempt in range(6):
                         token = follow(member, token, got, random.randrange(1, 60), process if attempt == 5 else None)
