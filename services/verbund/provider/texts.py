@@ -61,7 +61,7 @@ GERMAN = Texts(
     cannot="Das geht so nicht",
     refusals={
         "client": "Die Anwendung, die Sie hierher geschickt hat, ist diesem Anmeldedienst nicht bekannt. "
-        "Beheben kann das, wer die Anwendung betreibt: Ihre client_id muss verbund sein.",
+        "Beheben kann das, wer die Anwendung betreibt: Deren client_id muss verbund sein.",
         "redirect_uri": "Die Anwendung möchte Sie an eine Adresse zurückschicken, die hier nicht erlaubt ist. "
         "Beheben kann das, wer die Anwendung betreibt: Erlaubt sind Adressen dieses Rechners (127.0.0.1 oder [::1]).",
         "form": "Dieses Formular ist zu alt oder wurde schon benutzt. "
