@@ -9,6 +9,7 @@ from verbund_gateway.settings import GatewaySettings
 
 FILTER = "envoy.filters.http.local_ratelimit"
 BUFFER = "envoy.filters.http.buffer"
+BODY = "envoy.filters.http.body_size_limit"
 CLASS, CALLER, ADDRESS = "class", "caller", "masked_remote_address"
 
 
@@ -46,9 +47,20 @@ def whole(settings: GatewaySettings) -> Config:
     return extension(BUFFER, "extensions.filters.http.buffer.v3.Buffer", max_request_bytes=settings.body_bytes_max)
 
 
+def bounded_body(settings: GatewaySettings) -> Config:
+    """The filter that refuses a body that is too large before anything reads it."""
+    kind = "extensions.filters.http.body_size_limit.v3.BodySizeLimit"
+    return extension(BODY, kind, max_request_bytes=settings.body_bytes_max)
+
+
 def streamed() -> Config:
     """A route whose requests have no end before the answer."""
     return {BUFFER: typed("extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)}
+
+
+def unbounded_body() -> Config:
+    """A route whose requests may be of any size: what reads them stops where it has had enough."""
+    return {BODY: typed("config.route.v3.FilterConfig", disabled=True)}
 
 
 def descriptor(settings: GatewaySettings, rate: int, calls: int, caller: str) -> Config:

@@ -95,11 +95,7 @@ def filters(settings: GatewaySettings, services: Sequence[ServiceDescriptor]) ->
         extension("envoy.filters.http.grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb"),
         # Before the transcoder: a caller without a token learns nothing of what there is.
         jwt.discovered(watched(settings.directory, "authentication.json")),
-        extension(
-            "envoy.filters.http.body_size_limit",
-            "extensions.filters.http.body_size_limit.v3.BodySizeLimit",
-            max_request_bytes=settings.body_bytes_max,
-        ),
+        limits.bounded_body(settings),
         transcoding.transcoder(settings, services),
         # After the transcoder: one rule for a method, however it is called.
         rbac.default(),
@@ -133,7 +129,6 @@ def edge(settings: GatewaySettings) -> Config:
         "max_request_headers_kb": settings.headers_kilobytes_max,
         "stream_idle_timeout": seconds(settings.stream_idle_seconds),
         "request_headers_timeout": seconds(10),
-        "request_timeout": seconds(settings.request_seconds_max),
         "delayed_close_timeout": seconds(1),
         "drain_timeout": seconds(5),
     }
@@ -148,6 +143,9 @@ def protocols(settings: GatewaySettings) -> Config:
             "max_headers_count": settings.headers_count_max,
             # x_roles and x-roles would be one header to a server of the CGI kind.
             "headers_with_underscores_action": "REJECT_REQUEST",
+            # How long a request may take that no route says more of. Envoy's own time-out for requests knows no
+            # exceptions, and uploads are one.
+            "max_stream_duration": seconds(settings.request_seconds_max),
         },
         "http_protocol_options": {"enable_trailers": False},
         "http2_protocol_options": {

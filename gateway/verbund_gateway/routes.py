@@ -15,8 +15,11 @@ from verbund_gateway.settings import GatewaySettings
 Areas = Mapping[str, Sequence[ServiceDescriptor]]
 CORS = "envoy.filters.http.cors"
 # What a page may read of an answer.
-EXPOSED = "grpc-status,grpc-message,grpc-status-details-bin,x-trace-id,traceresponse,retry-after,www-authenticate"
-ASKED = "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent,if-match,if-none-match"
+EXPOSED = (
+    "grpc-status,grpc-message,grpc-status-details-bin,x-trace-id,traceresponse,retry-after,www-authenticate,"
+    "content-disposition,content-range,etag,repr-digest"
+)
+ASKED = "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent,if-match,if-none-match,if-range,range"
 # A call that no worker received can be sent to another one; one that may have begun, only where its rule says so.
 NOT_RECEIVED, MAYBE_BEGUN = "connect-failure,refused-stream", "reset"
 MARGIN_SECONDS = 0.1
@@ -59,23 +62,33 @@ def method_routes(settings: GatewaySettings, area: str, services: Iterable[Servi
         for method in service.methods:
             path = f"/{service.full_name}/{method.name}"
             rule = rules[path]
-            if rule.audience == pb.AUDIENCE_PUBLIC:
-                yield from (unproven(verb, template, rule) for verb, template in transcoding.bindings(method))
+            for verb, template in transcoding.bindings(method):
+                if rule.audience == pb.AUDIENCE_PUBLIC:
+                    yield before_transcoding(verb, template, rule, jwt.switched_off())
+                elif method.client_streaming:
+                    yield before_transcoding(verb, template, rule, limits.unbounded_body())
             yield method_route(settings, area, method, path, rule)
 
 
 def method_route(settings: GatewaySettings, area: str, method: MethodDescriptor, path: str, rule: Rule) -> Config:
     """The route of one method, which requests in JSON take too once they are transcoded."""
     target = {"cluster": name_of(area, "grpc"), "retry_policy": retries(rule)}
-    target |= endless(settings) if method.server_streaming or method.client_streaming else bounded(settings)
+    target |= lasting(settings, method, rule)
     found = {
         "name": rule.name,
         "match": grpc_path(path),
         "route": target,
         **ruled(rule),
     }
-    found["typed_per_filter_config"] |= limits.streamed() if method.client_streaming else {}
+    found["typed_per_filter_config"] |= limits.streamed() | limits.unbounded_body() if method.client_streaming else {}
     return found
+
+
+def lasting(settings: GatewaySettings, method: MethodDescriptor, rule: Rule) -> Config:
+    """How long a call of a method may take: a watch may be silent, and what moves much data may not."""
+    if method.client_streaming or (method.server_streaming and rule.rate == pb.RATE_BULK):
+        return streaming(settings)
+    return endless(settings) if method.server_streaming else bounded(settings)
 
 
 def bounded(settings: GatewaySettings) -> Config:
@@ -96,6 +109,12 @@ def endless(settings: GatewaySettings) -> Config:
     """How long a watch may live, however quiet it is. A client's own deadline is between it and the service."""
     limit = seconds(settings.watch_seconds_max)
     return {"timeout": "0s", "idle_timeout": "0s", "max_stream_duration": {"max_stream_duration": limit}}
+
+
+def streaming(settings: GatewaySettings) -> Config:
+    """How long an upload or a download may take: long, as long as something moves."""
+    limit = {"max_stream_duration": seconds(settings.stream_seconds_max)}
+    return {"timeout": "0s", "idle_timeout": seconds(settings.stream_idle_seconds), "max_stream_duration": limit}
 
 
 def reflection(settings: GatewaySettings, areas: Areas) -> Config:
@@ -127,7 +146,7 @@ def http_route(settings: GatewaySettings, route: HttpRoute) -> Config:
         "route": {
             "cluster": name_of(route.area, "http"),
             "retry_policy": retries(route.rule),
-            "timeout": seconds(settings.call_seconds_max),
+            **(streaming(settings) if route.streaming else {"timeout": seconds(settings.call_seconds_max)}),
         },
         **ruled(route.rule),
     }
@@ -176,8 +195,11 @@ def ruled(rule: Rule) -> Config:
     }
 
 
-def unproven(verb: str, template: str, rule: Rule) -> Config:
-    """The path of a PUBLIC method in JSON: it asks for no token, and goes nowhere unless it is transcoded."""
+def before_transcoding(verb: str, template: str, rule: Rule, switches: Config) -> Config:
+    """The path of a method in JSON that some filters let pass before the call is transcoded; it goes nowhere else.
+
+    A PUBLIC method asks for no token, and an upload may have any size.
+    """
     return {
         **nowhere(),
         "name": f"{rule.name} in JSON",
@@ -185,7 +207,7 @@ def unproven(verb: str, template: str, rule: Rule) -> Config:
             "safe_regex": {"regex": transcoding.path_regex(template)},
             "headers": [{"name": ":method", "string_match": {"exact": verb}}],
         },
-        "typed_per_filter_config": jwt.switched_off(),
+        "typed_per_filter_config": switches,
     }
 
 

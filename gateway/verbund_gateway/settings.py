@@ -42,7 +42,7 @@ class GatewaySettings:
     rate_window_seconds: int = 10
     rate_read: int = 2000
     rate_write: int = 1000
-    rate_bulk: int = 50
+    rate_bulk: int = 200
     rate_authenticate: int = 100
     # How many callers are counted at once; beyond, the one unheard of the longest is forgotten.
     rate_callers_max: int = 20_000
@@ -61,7 +61,9 @@ class GatewaySettings:
     call_seconds_max: int = 30
     # The longest life of a watch. Services end theirs earlier, after 900 s, with a message that says where to go on.
     watch_seconds_max: int = 960
-    # How long a stream or connection may be silent, and how long a client may take to send a request.
+    # The longest life of an upload or a download. Services end theirs earlier.
+    stream_seconds_max: int = 3660
+    # How long a stream or connection may be silent, and how long a request to a plain HTTP route may take as a whole.
     stream_idle_seconds: int = 60
     connection_idle_seconds: int = 300
     request_seconds_max: int = 60

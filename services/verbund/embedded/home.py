@@ -19,7 +19,7 @@ SOCKET_PATH_BYTES_MAX = 107
 SOCKET_NAME_BYTES_MAX = 26  # "/registry-99.http.sock" and the names of whatever else comes
 PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 
-FOLDERS = ("gateway", "keys", "log", "provider", "published", "tls", "traces")
+FOLDERS = ("blobs", "gateway", "keys", "log", "provider", "published", "tls", "traces")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,11 @@ class Home:
     def traces(self) -> Path:
         """The spans of the last days."""
         return self.path / "traces" / "traces.sqlite"
+
+    @property
+    def blobs(self) -> Path:
+        """The contents of documents."""
+        return self.path / "blobs"
 
     @property
     def keys(self) -> Path:

@@ -118,6 +118,7 @@ def for_parts(home: Home, environment: Mapping[str, str], *, provider: bool = Tr
     places = {
         "VERBUND_HOME": home.path,
         "VERBUND_DATABASE_DSN": postgres.dsn(home),
+        "VERBUND_EXCHANGE_BLOB_DIR": home.blobs,
         "VERBUND_GATEWAY_CERTIFICATE_FILE": home.tls / "server.pem",
         "VERBUND_GATEWAY_DIRECTORY": home.gateway,
         "VERBUND_GATEWAY_ISSUER": gateway.url,

@@ -8,6 +8,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from verbund.console.routes import ROUTES as CONSOLE_ROUTES
 from verbund.errors.v1 import reason_pb2
+from verbund.exchange.routes import ROUTES as EXCHANGE_ROUTES
 from verbund.exchange.v1 import delivery_service_pb2, mailbox_service_pb2, upload_service_pb2
 from verbund.identity.routes import ROUTES as IDENTITY_ROUTES
 from verbund.identity.v1 import (
@@ -42,7 +43,7 @@ AREAS: dict[str, tuple[ServiceDescriptor, ...]] = {
 }
 # By their full names, as reflection tells them.
 SERVICES: tuple[str, ...] = tuple(service.full_name for services in AREAS.values() for service in services)
-HTTP_ROUTES: tuple[HttpRoute, ...] = (*IDENTITY_ROUTES, *TRACES_ROUTES, *CONSOLE_ROUTES)
+HTTP_ROUTES: tuple[HttpRoute, ...] = (*IDENTITY_ROUTES, *EXCHANGE_ROUTES, *TRACES_ROUTES, *CONSOLE_ROUTES)
 # What is one process, however many workers the areas have.
 SINGLE = frozenset({TRACES, "console"})
 

@@ -50,6 +50,7 @@ class HttpRoute:
     methods: tuple[str, ...]
     path: str  # exact; with a trailing slash, everything below it
     rule: Rule
+    streaming: bool = False  # its bodies may be of any size, and take as long as a stream may
 
 
 RuleTable = Mapping[str, Rule]  # by full method path, "/verbund.registry.v1.ProjectService/GetProject"

@@ -3,6 +3,7 @@
 It is made once, by the authentication interceptor, and handed down explicitly.
 """
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 
@@ -60,6 +61,10 @@ class Call:
     def remaining_seconds(self) -> float:
         """How long the call may still take; negative when it is over."""
         return self.deadline - time.monotonic()
+
+    def within(self, seconds: float) -> "Call":
+        """The same call with less time, for one step of it."""
+        return dataclasses.replace(self, deadline=min(self.deadline, time.monotonic() + seconds))
 
     @classmethod
     def internal(cls, name: str, *, organisation: OrganisationName = NOBODY, deadline_seconds: float = 30.0) -> "Call":

@@ -55,6 +55,11 @@ class Pace:
         return 0.0 if since is None else time.monotonic() - since
 
 
+def pace_of(settings: ServingSettings) -> Pace:
+    """The pace that the settings ask for."""
+    return Pace(bytes_per_second_min=settings.stream_bytes_per_second_min, window_seconds=settings.stream_pace_seconds)
+
+
 class Flow:
     """One open stream: what comes and goes is counted, and it can be ended from outside."""
 
@@ -119,6 +124,36 @@ class Flow:
             raise refusal
 
 
+class Places:
+    """A number of places, of which one organisation has at most half: its streams cannot hold up everybody's."""
+
+    def __init__(self, total_max: int) -> None:
+        self._total_max = total_max
+        self._per_organisation_max = max(1, total_max // 2)
+        self._taken = 0
+        self._organisations: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def place(self, organisation: str) -> Iterator[None]:
+        """Holds a place; raises Exhausted where none is free."""
+        with self._lock:
+            if self._taken >= self._total_max:
+                raise Exhausted(limit="streams", retry_seconds=RETRY_SECONDS)
+            if self._organisations[organisation] >= self._per_organisation_max:
+                raise Exhausted(limit="streams per organisation", retry_seconds=RETRY_SECONDS)
+            self._taken += 1
+            self._organisations[organisation] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken -= 1
+                self._organisations[organisation] -= 1
+                if not self._organisations[organisation]:
+                    del self._organisations[organisation]
+
+
 class Streams:
     """The interceptor that gives each stream its place, and looks after all of them. One a worker."""
 
@@ -126,7 +161,7 @@ class Streams:
         self._settings = settings
         self._revoked = revoked
         self._open: set[Flow] = set()
-        self._organisations: Counter[str] = Counter()
+        self._places = Places(settings.streams_max)
         self._lock = threading.Lock()
         self._sweeper: threading.Thread | None = None
         self.pool = ThreadPoolExecutor(settings.streams_max + DOORS, thread_name_prefix="stream")
@@ -137,29 +172,17 @@ class Streams:
             return behaviour
 
         def placed(request: Any, call: Call, stream: Stream) -> None:
-            flow = Flow(call, stream, self._pace(), taking=rpc.takes_stream)
-            with self._place(flow):
+            flow = Flow(call, stream, pace_of(self._settings), taking=rpc.takes_stream)
+            with self._places.place(call.organisation), self._watched(flow):
                 behaviour(flow.received(request) if rpc.takes_stream else request, call, flow)
 
         return placed
 
-    def _pace(self) -> Pace:
-        settings = self._settings
-        return Pace(
-            bytes_per_second_min=settings.stream_bytes_per_second_min, window_seconds=settings.stream_pace_seconds
-        )
-
     @contextlib.contextmanager
-    def _place(self, flow: Flow) -> Iterator[None]:
-        """One of the places, of which one organisation has at most half."""
-        organisation = flow.call.organisation
+    def _watched(self, flow: Flow) -> Iterator[None]:
+        """Has the sweeper look after the stream."""
         with self._lock:
-            if len(self._open) >= self._settings.streams_max:
-                raise Exhausted(limit="streams", retry_seconds=RETRY_SECONDS)
-            if self._organisations[organisation] >= max(1, self._settings.streams_max // 2):
-                raise Exhausted(limit="streams per organisation", retry_seconds=RETRY_SECONDS)
             self._open.add(flow)
-            self._organisations[organisation] += 1
             if self._sweeper is None:
                 self._sweeper = threading.Thread(target=self._sweep, name="stream-sweeper", daemon=True)
                 self._sweeper.start()
@@ -168,9 +191,6 @@ class Streams:
         finally:
             with self._lock:
                 self._open.discard(flow)
-                self._organisations[organisation] -= 1
-                if not self._organisations[organisation]:
-                    del self._organisations[organisation]
 
     def close(self) -> None:
         """Lets the threads end with what they do."""
