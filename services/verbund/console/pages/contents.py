@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from verbund.console.pages.frame import page
-from verbund.console.pages.markup import Markup, code, element, joined, link, prose
+from verbund.console.pages.markup import Markup, code, element, joined, link, prose, sample
 from verbund.console.pages.service import FIXERS, Document, operations_of
 
 
@@ -32,7 +32,7 @@ def start() -> list[Markup]:
         "CA=~/.local/share/verbund/tls/ca.pem",
         "TOKEN=$(verbund token organisations/charlottenburg-wilmersdorf/systems/projekte)",
     )
-    shown = element("pre", code("\n".join(lines)), tabindex="0", role="region", aria_label="Before the examples")
+    shown = sample("\n".join(lines), "Before the examples")
     return [element("h2", "Before the examples"), element("p", told), shown]
 
 
@@ -74,7 +74,7 @@ def reason(name: str, each: Mapping[str, Any]) -> Markup:
     text = json.dumps(each["value"], ensure_ascii=False, indent=2)
     statuses = ", ".join(map(str, each["x-statuses"]))
     retry = "A retry can help." if each["x-retry"] else "A retry does not help."
-    shown = element("pre", code(text), tabindex="0", role="region", aria_label=f"Example of {name}")
+    shown = sample(text, f"Example of {name}")
     return element(
         "section",
         element("h2", link(f"#{name}", name)),

@@ -35,6 +35,11 @@ def code(text: str) -> Markup:
     return element("code", text)
 
 
+def sample(text: str, label: str) -> Markup:
+    """Lines of code. They may be longer than the screen, so that the keyboard must reach them to move them."""
+    return element("pre", code(text), tabindex="0", role="group", aria_label=label)
+
+
 def prose(text: str) -> Markup:
     """A comment of a proto: paragraphs, lists whose lines begin with a hyphen, code between backticks."""
     return joined(*(block(part) for part in text.split("\n\n") if part.strip()))

@@ -6,7 +6,7 @@ from typing import Any
 
 from verbund.console.pages.fields import closure, field, listing, properties, references_of, type_of, type_section
 from verbund.console.pages.frame import REFUSALS, page
-from verbund.console.pages.markup import Markup, code, element, joined, link, prose, spoken
+from verbund.console.pages.markup import Markup, code, element, joined, link, prose, sample, spoken
 
 Document = Mapping[str, Any]
 Operation = Mapping[str, Any]
@@ -73,7 +73,7 @@ def method(document: Document, path: str, verb: str, operation: Operation) -> Ma
     told += [
         element("h3", "Request"),
         listing(request_fields(operation)),
-        *sample(operation),
+        *calls(operation),
         element("h3", "Answer"),
         *answer(document, operation),
         element("h3", "Refusals, by who can remove the cause"),
@@ -103,10 +103,10 @@ def needed(part: Mapping[str, Any]) -> str:
     return "required" if part.get("required") else ""
 
 
-def sample(operation: Operation) -> Iterator[Markup]:
+def calls(operation: Operation) -> Iterator[Markup]:
     """The call with curl."""
     for each in operation.get("x-codeSamples", ()):
-        yield element("pre", code(each["source"]), tabindex="0", role="region", aria_label=f"Call with {each['lang']}")
+        yield sample(each["source"], f"Call with {each['lang']}")
 
 
 def answer(document: Document, operation: Operation) -> Iterator[Markup]:
@@ -119,7 +119,7 @@ def answer(document: Document, operation: Operation) -> Iterator[Markup]:
         for content in found.get("content", {}).values():
             for value in example_values(document, content):
                 text = json.dumps(value, ensure_ascii=False, indent=2)
-                shown = element("pre", code(text), tabindex="0", role="region", aria_label="Example of the answer")
+                shown = sample(text, "Example of the answer")
                 yield element("details", element("summary", "Example"), shown)
 
 
