@@ -33,6 +33,8 @@ class Endpoint:
     life_seconds: int = 300
     failing: bool = False
     assertions: list[dict[str, Any]] = field(default_factory=list)
+    forms: list[dict[str, str]] = field(default_factory=list)
+    """What was asked for."""
     held: threading.Event | None = None
     """Answers wait for it, where it is given."""
 
@@ -42,10 +44,12 @@ class Endpoint:
             assert self.held.wait(20)
         if self.failing:
             return 401, {"error": "invalid_client", "error_description": "unknown"}
-        assertion = jwt.decode(form["client_assertion"], self.key, algorithms=["ES256", "Ed25519", "PS256"])
-        assert assertion.header["kid"] == self.key.thumbprint()
-        self.assertions.append(assertion.claims)
-        token = f"token-{len(self.assertions)}"
+        self.forms.append(form)
+        if "client_assertion" in form:
+            assertion = jwt.decode(form["client_assertion"], self.key, algorithms=["ES256", "Ed25519", "PS256"])
+            assert assertion.header["kid"] == self.key.thumbprint()
+            self.assertions.append(assertion.claims)
+        token = f"token-{len(self.forms)}"
         return 200, {"access_token": token, "expires_in": self.life_seconds, "token_type": "Bearer"}
 
 

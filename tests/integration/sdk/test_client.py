@@ -171,6 +171,53 @@ def test_a_write_is_not_repeated(client: Client, projects: Projects) -> None:
     assert len(projects.calls) == 1
 
 
+def test_a_persons_token_from_home_is_exchanged(
+    projects: Projects, endpoint: Endpoint, certificate: Certificate
+) -> None:
+    """RFC 8693, by nobody's key; a function is asked for the home token each time one is needed, and not before."""
+    given = iter(["home-1", "home-2"])
+    with Client(
+        projects.address, ca=certificate[0], home_token=lambda: next(given), token_endpoint=endpoint.url
+    ) as client:
+        assert [client.tokens.token(), client.tokens.token()] == ["token-1", "token-1"]
+        ProjectServiceStub(client.channel).GetProject(pb.GetProjectRequest(name="projects/x.y"), timeout=20)
+    assert projects.calls == [("GetProjectRequest", "Bearer token-1")]
+    (form,) = endpoint.forms
+    assert form == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": "home-1",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+    }
+
+
+def test_a_system_that_acts_for_a_person_proves_itself_too(
+    projects: Projects, endpoint: Endpoint, key_file: Path, certificate: Certificate
+) -> None:
+    """With its key, beside the person's token."""
+    with Client(
+        projects.address,
+        ca=certificate[0],
+        client_id=SYSTEM,
+        key=key_file,
+        home_token="home",
+        token_endpoint=endpoint.url,
+    ) as client:
+        client.tokens.token()
+    assert endpoint.forms[0]["subject_token"] == "home"
+    assert endpoint.assertions[0]["sub"] == SYSTEM
+
+
+def test_a_call_without_a_token_says_why_there_is_none(client: Client, endpoint: Endpoint) -> None:
+    """Not that metadata could not be got from a plugin; and the next call succeeds as soon as there is a token."""
+    endpoint.failing = True
+    stub = ProjectServiceStub(client.channel)
+    with pytest.raises(TokenRefused) as refused:
+        stub.UpdateProject(pb.UpdateProjectRequest(), timeout=20)
+    assert refused.value.error == "invalid_client"
+    endpoint.failing = False
+    stub.UpdateProject(pb.UpdateProjectRequest(), timeout=20)
+
+
 def test_a_mesh_with_another_ca_is_not_trusted(
     projects: Projects, endpoint: Endpoint, key_file: Path, tmp_path: Path
 ) -> None:
