@@ -34,6 +34,7 @@ from verbund.policy import catalogue
 from verbund.policy.roles import PERMISSIONS_OF, roles_holding
 from verbund.policy.table import ASSURANCE_NAMES, Rule, rule_of
 from verbund.policy.v1 import policy_pb2
+from verbund.provider.settings import ProviderSettings
 from verbund.registry.settings import RegistrySettings
 from verbund.serving.infrastructure import REFLECTION_RULE
 from verbund.serving.settings import ServingSettings
@@ -64,6 +65,7 @@ SETTINGS: tuple[tuple[str, str, type[Any]], ...] = (
     ("Console", "VERBUND_CONSOLE_", ConsoleSettings),
     ("Gateway", "VERBUND_GATEWAY_", GatewaySettings),
     ("Trace store", "VERBUND_TRACES_", TraceSettings),
+    ("Built-in provider", "VERBUND_PROVIDER_", ProviderSettings),
 )
 
 
