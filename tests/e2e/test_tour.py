@@ -1,5 +1,6 @@
 """The tour on a real mesh: `verbund up` in an empty home, then `verbund tour`, as a person types them."""
 
+import hashlib
 import json
 import stat
 import subprocess
@@ -14,7 +15,11 @@ from verbund.sdk.client import Client
 from tests.support.home import ROOT, Up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
-STEPS = ["admit", "record", "token", "find", "change", "refuse", "trace"]
+STEPS = [
+    *("admit", "invite", "record", "token", "find", "change", "refuse"),
+    *("sign-in", "mailbox", "sign-in-district", "send", "accept", "timeline", "hide", "trace"),
+]
+DISTRICT = "organisations/charlottenburg-wilmersdorf"
 CITYLAB = ROOT.parent / "shared" / "data" / "citylab_berlin_projects.json"
 Tour = Callable[..., dict[str, Any]]
 
@@ -48,7 +53,36 @@ def test_every_step_says_what_happened_and_how_long_it_took(tour: Tour) -> None:
     assert steps["change"]["changedPaths"] == ["description.en"]
     assert steps["refuse"]["reason"] == "PERMISSION_MISSING"
     assert steps["refuse"]["rule"] == "verbund.registry.v1.ProjectService.UpdateProject"
-    assert steps["trace"]["trace"] == steps["find"]["trace"]
+    assert steps["trace"]["trace"] == steps["send"]["trace"]
+
+
+def test_people_sign_in_at_home_and_are_known_by_a_pseudonym(tour: Tour) -> None:
+    """Roles and assurance come from their own provider; the pseudonym is the same the next time."""
+    first, again = tour(), tour()
+    for name, organisation in (("sign-in", "organisations/senatskanzlei"), ("sign-in-district", DISTRICT)):
+        step = first[name]
+        assert step["subject"].startswith(f"{organisation}/people/")
+        assert (step["roles"], step["assurance"]) == (["approver", "caseworker"], "substantial")
+        assert step["issuer"].rpartition("/")[2] == organisation.partition("/")[2]
+        assert again[name]["subject"] == step["subject"]
+
+
+def test_a_document_is_delivered_and_both_sides_see_each_step(tour: Tour) -> None:
+    """It is sent, claimed, verified and accepted; a stranger learns nothing. Each tour sends it anew."""
+    first, again = tour(), tour()
+    assert first["send"]["delivery"].startswith(f"{DISTRICT}/deliveries/")
+    assert first["send"]["delivery"] != again["send"]["delivery"]
+    assert first["timeline"]["timeline"] == ["created", "document_added", "submitted", "claimed", "accepted"]
+    assert first["hide"]["reason"] == "NOT_FOUND"
+
+
+def test_a_file_of_ones_own_is_sent(tour: Tour, tmp_path: Path) -> None:
+    """Whatever `--document` names."""
+    document = tmp_path / "Vermerk.txt"
+    document.write_text("Ein Vermerk, der nichts bedeutet.\n")
+    sent = tour("--document", str(document))["send"]
+    assert sent["sha256"] == hashlib.sha256(document.read_bytes()).hexdigest()
+    assert "Vermerk.txt" in sent["said"]
 
 
 def test_it_can_be_repeated_on_the_same_home(running: Up, tour: Tour) -> None:
@@ -59,25 +93,27 @@ def test_it_can_be_repeated_on_the_same_home(running: Up, tour: Tour) -> None:
     numbered = [line for line in told.stdout.splitlines() if not line.startswith(" ")]
     assert [line.split(".")[0] for line in numbered] == [str(number) for number in range(1, len(STEPS) + 1)]
     assert "source: https://" in told.stdout
-    assert "└─ registry  verbund.registry.v1.ProjectService/SearchProjects" in told.stdout
+    assert "└─ exchange  verbund.exchange.v1.DeliveryService/CreateDelivery" in told.stdout
 
 
 def test_the_trace_leads_from_the_gateway_to_the_row(running: Up, tour: Tour) -> None:
-    """One root at the gateway, the service below it, SQL below that; and `verbund trace` draws the same."""
-    steps = tour()
-    spans = {span["spanId"]: span for span in steps["trace"]["spans"]}
-    roots = [span for span in spans.values() if not span["parentId"]]
-    assert [root["service"] for root in roots] == ["gateway"]
-    sql = next(span for span in spans.values() if span["attributes"].get("db.system.name") == "postgresql")
-    service = spans[sql["parentId"]]
-    assert (service["service"], spans[service["parentId"]]["spanId"]) == ("registry", roots[0]["spanId"])
-    drawn = verbund(running, "trace", steps["trace"]["trace"], "--json")
-    assert {span["spanId"] for span in json.loads(drawn.stdout)["spans"]} >= set(spans)
+    """One root at the gateway, the service below it, SQL below that; so each later step, and `verbund trace` too."""
+    told = tour()["trace"]
+    assert len(told["linked"]) == 4
+    for trace in (told, *told["linked"]):
+        spans = {span["spanId"]: span for span in trace["spans"]}
+        roots = [span for span in spans.values() if not span["parentId"]]
+        assert [root["service"] for root in roots] == ["gateway"]
+        sql = next(span for span in spans.values() if span["attributes"].get("db.system.name") == "postgresql")
+        service = spans[sql["parentId"]]
+        assert (service["service"], spans[service["parentId"]]["spanId"]) == ("exchange", roots[0]["spanId"])
+    drawn = json.loads(verbund(running, "trace", told["trace"], "--json").stdout)
+    assert {span["spanId"] for span in drawn["spans"]} >= {span["spanId"] for span in told["spans"]}
 
 
 def test_its_systems_are_there_for_clients_afterwards(running: Up, tour: Tour) -> None:
     """ready.json lists them, their keys are 0600, and each gets a token."""
-    admitted = tour()["admit"]["systems"]
+    admitted = [*tour()["admit"]["systems"], f"{DISTRICT}/systems/projekte"]
     ready = json.loads((running.home / "ready.json").read_text())
     listed = {system["name"]: Path(system["key"]) for system in ready["systems"]}
     assert set(admitted) <= set(listed)
@@ -93,7 +129,7 @@ def test_a_real_list_is_imported_first_and_searched(tour: Tour) -> None:
         pytest.skip(f"{CITYLAB.parent} does not exist")
     tour("--data", str(CITYLAB))
     steps = tour("--data", str(CITYLAB))
-    assert list(steps) == [*STEPS[:3], "import", "search", *STEPS[3:]]
+    assert list(steps) == [*STEPS[:4], "import", "search", *STEPS[4:]]
     assert {name: steps["import"][name] for name in ("created", "updated", "unchanged", "failed")} == {
         "created": 0,
         "updated": 0,

@@ -30,7 +30,7 @@ def open_mailbox(mesh: Mesh, sample: Sample, owner: Member) -> Told[None]:
         mailbox=sample.mailbox,
         request_id=str(uuid.uuid4()),
     )
-    stub = MailboxServiceStub(mesh.operator().channel)
+    stub = MailboxServiceStub(mesh.client(owner.system).channel)
     new = created(lambda: stub.CreateMailbox(request, timeout=TIMEOUT_SECONDS))
     verb = "opens" if new else "has"
     line = f"{owner.title} {verb} the mailbox “{sample.mailbox.title}” for every member of the mesh."

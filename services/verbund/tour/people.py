@@ -57,8 +57,8 @@ def person_of(mesh: Mesh, member: Member, username: str) -> Mapping[str, str]:
 
 
 def trust(mesh: Mesh, sample: Sample, member: Member, issuer: str, home_token: str) -> bool:
-    """Whether the provider is new to the mesh: then it is named, and tried with a token of its own."""
-    stub = ProviderServiceStub(mesh.operator().channel)
+    """Whether the provider is new to the mesh: then the organisation names it, and tries it with a token of its own."""
+    stub = ProviderServiceStub(mesh.client(member.system).channel)
     name = f"{member.organisation}/providers/{sample.provider_id}"
     wanted = providers.Provider()
     wanted.CopyFrom(sample.provider)

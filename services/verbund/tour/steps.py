@@ -75,7 +75,7 @@ class Narrator:
             return
         print(f"{len(self._told)}. {'' if ok else 'FAILED: '}{line} ({took:,.0f} ms)", file=self._out)
         for text in below:
-            print(f"     {text}", file=self._out)
+            print(f"     {text}".rstrip(), file=self._out)
         self._out.flush()
 
 

@@ -38,7 +38,8 @@ def show(home: Home, trace_id: str) -> Told[None]:
         raise StepFailed(f"The delivery's trace does not keep its promise: {told}.", remedy)
     line = f"The delivery's trace, from the gateway to the row, and the {len(later)} later steps linked to it."
     facts = {"trace": trace_id, **drawing.story_document(first, later)}
-    return Told(line, None, facts, list(drawing.story(first, later)))
+    drawn = "\n".join(drawing.story(first, later))
+    return Told(line, None, facts, drawn.splitlines())
 
 
 def linked(reader: Reader, first: Tree) -> list[Tree]:
