@@ -184,6 +184,8 @@ def test_what_goes_wrong_is_said_with_who_can_mend_it(running: Up, operator: Ope
         assert "can mend this" in ended.stderr
         assert made.code not in ended.stderr + ended.stdout
         assert "Traceback" not in ended.stderr
+    unprotected = join(made.code, gateway="http://127.0.0.1:9")
+    assert (unprotected.returncode, "https://" in unprotected.stderr) == (2, True)
     early = run(running, "org", "admit", made.name, "--yes")
     assert "Only an invitation that was accepted" in early.stderr
     assert (early.returncode, "can mend this" in early.stderr) == (1, True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from google.protobuf import json_format
@@ -129,6 +130,8 @@ def join(*, invitation: str, title: str, code_file: Any, key_file: Path, gateway
     The private key stays in its file: only the public part is sent. The code is read from a file, from the standard
     input or from the keyboard. Running it again changes nothing and says what has become of the invitation.
     """
+    if not gateway.startswith("https://") or not urlsplit(gateway).hostname:
+        raise click.BadParameter("it is an https:// address", param_hint="--gateway")
     try:
         key = own_key(key_file)
         code = read_code(code_file)
