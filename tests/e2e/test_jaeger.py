@@ -13,6 +13,7 @@ from verbund.identity.v1 import organisation_service_pb2 as pb
 from verbund.identity.v1 import organisation_service_pb2_grpc as services
 from verbund.sdk.client import Client
 
+from tests.support.asks import Callers
 from tests.support.home import Up, mesh_up, place
 from tests.support.jaeger import Jaeger, arrived, jaeger, jaeger_program, shape
 
@@ -150,3 +151,14 @@ def test_a_busy_query_port_is_named(keeping: tuple[Up, str]) -> None:
         code, output = up.stop_by_itself()
         assert code == 3
         assert f"Port {port} (VERBUND_TRACES_QUERY_PORT) is in use" in output
+
+
+def test_traces_are_shown_to_operators_only(callers: Callers) -> None:
+    """The gateway refuses a member's system, and a caller without token; what is no part of the API is not there."""
+    refused = callers.owner.http.get("/api/services")
+    assert (refused.status_code, refused.json()["details"][0]["reason"]) == (403, "PERMISSION_MISSING")
+    assert callers.owner.anonymous.get("/api/traces/1").status_code == 401
+    assert callers.owner.http.get("/api/metrics/calls").status_code == 404
+    with Client.from_home(callers.owner.up.home) as operator:
+        assert operator.http.get("/api/services").is_success
+        assert operator.http.post("/api/services").status_code == 405
