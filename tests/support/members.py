@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.rpc.error_details_pb2 import BadRequest
 from verbund.sdk.refusals import Refused
 
 from tests.support.serving import bearer
@@ -89,6 +90,12 @@ def refused(reason: str) -> Iterator[list[Refused]]:
         found.append(Refused.from_rpc(error))
     assert found, f"nothing was refused; {reason} was expected"
     assert found[0].reason == reason, found[0]
+
+
+def fields_of(refusal: Refused) -> list[str]:
+    """The proto paths of what is wrong with the input."""
+    found = [detail for detail in refusal.details if isinstance(detail, BadRequest)]
+    return [violation.field for detail in found for violation in detail.field_violations]
 
 
 def new_id() -> str:

@@ -65,7 +65,7 @@ class Mailbox(_message.Message):
     name: _builtins.str
     """The resource name, `organisations/{organisation}/mailboxes/{mailbox}`."""
     title: _builtins.str
-    """What it is for, in the organisation's language."""
+    """What it is for, in the organisation's language. An update that does not change it need not state it."""
     document_bytes_max: _builtins.int
     """The largest document, in bytes; 0 means as large as the mesh takes."""
     claim_seconds: _builtins.int
