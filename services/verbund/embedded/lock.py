@@ -28,7 +28,8 @@ def hold(home: Home) -> BinaryIO:
         file.close()
         raise EnvironmentFailure(
             f"Verbund already runs in {home.named} (process {pid}).",
-            remedy=f"use it, stop it (kill {pid}), or start another one with --data-dir and VERBUND_GATEWAY_PORT.",
+            remedy=f"use it, stop it (kill {pid}), or start another one "
+            "with --data-dir, VERBUND_GATEWAY_PORT and VERBUND_PROVIDER_PORT.",
         ) from None
     file.truncate(0)
     file.write(f"{os.getpid()}\n".encode())
