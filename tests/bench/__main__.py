@@ -7,13 +7,14 @@ import signal
 import sys
 from collections.abc import Callable
 
-from tests.bench import gateway, mesh, parts, report, service, transfer, watches
+from tests.bench import exchange_tokens, gateway, mesh, parts, report, service, transfer, watches
 from tests.bench.figures import Figure
 from tests.bench.parts import Parts
 
 SCENARIOS: dict[str, Callable[[Parts], list[Figure]]] = {
     "service": service.measure,
     "gateway": gateway.measure,
+    "exchange": exchange_tokens.measure,
     "watches": watches.measure,
     "files": lambda _: transfer.measure(),
     "mesh": lambda _: mesh.measure(),

@@ -1,4 +1,4 @@
-"""The processes that are measured, each by itself: `python -m tests.bench.servers reference|registry|traces …`."""
+"""The measured processes, each by itself: `python -m tests.bench.servers reference|registry|identity|traces …`."""
 
 import dataclasses
 import os
@@ -47,8 +47,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["reference", socket, dsn]:
             reference(socket, dsn)
-        case ["registry"]:
-            raise SystemExit(worker.run("registry", 0, os.environ))
+        case ["registry" | "identity" as area]:
+            raise SystemExit(worker.run(area, 0, os.environ))
         case ["traces"]:
             raise SystemExit(traces.run(os.environ))
         case _:

@@ -1,5 +1,6 @@
 """A real OpenID provider over TLS that mints whatever it is told to, the hostile above all."""
 
+import base64
 import json
 import ssl
 import threading
@@ -13,13 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from joserfc import jws
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
 from verbund.embedded import certificates
 
 CLIENT = "verbund"
 Key = ECKey | OKPKey | RSAKey | OctKey
-NAMES = {"EC": "ES256", "OKP": "Ed25519", "RSA": "RS256", "oct": "HS256"}
+ALGORITHMS = {"EC": ("ES256",), "OKP": ("Ed25519",), "RSA": ("RS256", "PS256"), "oct": ("HS256",)}
 
 
 @dataclass
@@ -43,16 +44,16 @@ class HomeProvider:
         """Where it lies."""
         return f"https://127.0.0.1:{self.server.server_address[1]}"
 
-    def issuer(self, name: str = "home") -> str:
+    def issuer(self, at: str = "home") -> str:
         """One of its issuers."""
-        return f"{self.url}/{name}"
+        return f"{self.url}/{at}"
 
-    def publish(self, *keys: Key, name: str = "home", **configuration: Any) -> str:
+    def publish(self, *keys: Key, at: str = "home", **configuration: Any) -> str:
         """Serves discovery and keys of an issuer; the issuer. `configuration` replaces what discovery says."""
-        issuer = self.issuer(name)
+        issuer = self.issuer(at)
         stated = {"issuer": issuer, "jwks_uri": f"{issuer}/keys"} | configuration
-        self.serve(f"/{name}/.well-known/openid-configuration", stated)
-        self.serve(f"/{name}/keys", KeySet(list(keys or (self.key,))).as_dict(private=False))
+        self.serve(f"/{at}/.well-known/openid-configuration", stated)
+        self.serve(f"/{at}/keys", KeySet(list(keys or (self.key,))).as_dict(private=False))
         return issuer
 
     def serve(self, path: str, content: Any, *, status: int = 200) -> None:
@@ -63,7 +64,7 @@ class HomeProvider:
         self,
         subject: str = "anna",
         *,
-        name: str = "home",
+        at: str = "home",
         key: Key | None = None,
         header: Mapping[str, Any] | None = None,
         **claims: Any,
@@ -71,7 +72,7 @@ class HomeProvider:
         """An ID token; a claim or header member given as None is left out."""
         signing, now = key or self.key, int(time.time())
         stated = {
-            "iss": self.issuer(name),
+            "iss": self.issuer(at),
             "aud": CLIENT,
             "sub": subject,
             "iat": now,
@@ -80,7 +81,7 @@ class HomeProvider:
             "email": f"{subject}@example.org",
             "roles": ["staff"],
         } | claims
-        protected = {"alg": NAMES[signing.key_type], "typ": "JWT", "kid": signing.kid} | dict(header or {})
+        protected = {"alg": ALGORITHMS[signing.key_type][0], "typ": "JWT", "kid": signing.kid} | dict(header or {})
         return signed(without_none(protected), json.dumps(without_none(stated)), signing)
 
     @cached_property
@@ -95,8 +96,16 @@ class HomeProvider:
 
 
 def signed(header: Mapping[str, Any], payload: str, key: Key) -> str:
-    """A compact JWS of any payload."""
-    return jws.serialize_compact(dict(header), payload.encode(), key, algorithms=[str(header["alg"])])
+    """A compact JWS of any header and payload; a header that lies about the algorithm changes nothing of it."""
+    stated = header.get("alg")
+    fitting = stated if stated in ALGORITHMS.get(key.key_type, ()) else ALGORITHMS[key.key_type][0]
+    parts = f"{encoded(json.dumps(dict(header)).encode())}.{encoded(payload.encode())}"
+    return f"{parts}.{encoded(JWSRegistry.algorithms[fitting].sign(parts.encode(), key))}"
+
+
+def encoded(content: bytes) -> str:
+    """Base64url without padding."""
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 def without_none(stated: Mapping[str, Any]) -> dict[str, Any]:

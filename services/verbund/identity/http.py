@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import orjson
 import structlog
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +21,7 @@ from verbund.identity.tokens.domain import Form, OAuthError
 from verbund.identity.tokens.endpoint import GRANTS, TokenEndpoint
 from verbund.serving.refusals import Refusal
 
+JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
 BODY_BYTES_MAX = 64 * 1024
 FIELDS_MAX = 32
@@ -76,7 +78,7 @@ def issued(endpoint: TokenEndpoint, form: Form) -> Response:
     content = {"access_token": token.token, "token_type": "Bearer", "expires_in": token.life_seconds}
     if token.kind:
         content["issued_token_type"] = token.kind
-    return JSONResponse(content, headers=NO_STORE)
+    return Response(orjson.dumps(content), headers=NO_STORE, media_type=JSON_TYPE)
 
 
 def revoked(endpoint: TokenEndpoint, form: Form) -> Response:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.integration.identity.inviting import Invitations
 from tests.integration.identity.mesh import Mesh, Metadata, running
+from tests.integration.identity.signing_in import SignIns, signing_in
+from tests.support.home_provider import HomeProvider, home_provider
 from tests.support.postgres import Cluster
 
 
@@ -34,3 +36,19 @@ def administrator(mesh: Mesh) -> Metadata:
 def invitations(mesh: Mesh, operator: Metadata) -> Invitations:
     """Of those who run the mesh."""
     return Invitations(mesh, operator)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HomeProvider]:
+    """Where people sign in."""
+    with home_provider(tmp_path_factory.mktemp("home")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def sign_ins(postgres: Cluster, home: HomeProvider) -> Iterator[SignIns]:
+    """Identity, whose CityLAB trusts the provider, over a database of the file's own."""
+    name = postgres.create(template="template")
+    with signing_in(f"postgresql:///{name}?host={postgres.directory}", home) as found:
+        yield found
+    postgres.drop(name)

@@ -10,10 +10,12 @@ import structlog
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
+from joserfc.jws import JWSRegistry
 
 from verbund.database.database import Database
 from verbund.identity.keys.sealing import Seal, SealError
 from verbund.identity.keys.store import KeyStore
+from verbund.identity.tokens import compact
 from verbund.identity.tokens.domain import AccessToken
 from verbund.serving.call import Call
 from verbund.serving.refusals import Down
@@ -43,7 +45,8 @@ class Signer:
         if kid is None:
             raise Down
         header = {"typ": TYPE, "alg": ALGORITHM, "kid": kid}
-        return jwt.encode(header, token.claims(), self._key(kid), algorithms=[ALGORITHM])
+        key, algorithm = self._key(kid), JWSRegistry.algorithms[ALGORITHM]
+        return compact.write(header, token.claims(), lambda signed: algorithm.sign(signed, key))
 
     def verify(self, token: str) -> Mapping[str, Any] | None:
         """The claims of a token of ours, whatever its age; None where it is none."""
