@@ -4,10 +4,10 @@ It refuses to trust anything but the mesh's own CA. A file is sent like this, `h
 
     from verbund.sdk import Client, Refused
 
-    with Client.from_home(home, "organisations/charlottenburg-wilmersdorf/systems/records") as client:
+    with Client.from_home(home, "organisations/city-department/systems/records") as client:
         try:
             sent = client.send(
-                "order.pdf", to="organisations/citylab-berlin/mailboxes/projects", subject="Project order"
+                "order.pdf", to="organisations/city-lab/mailboxes/projects", subject="Project order"
             )
         except Refused as refused:
             raise SystemExit(f"{refused.reason}: {refused.remedy}")
@@ -16,8 +16,8 @@ It refuses to trust anything but the mesh's own CA. A file is sent like this, `h
 Calling it again sends nothing twice. On another machine `Client("https://…", ca=…, client_id=…, key=…)` says what
 ready.json says here; `token=` or `home_token=` stand for a person or for a token from elsewhere. The receiver:
 
-    with Client.from_home(home, "organisations/citylab-berlin/systems/portal") as client:
-        inbox = client.inbox("organisations/citylab-berlin/mailboxes/projects")
+    with Client.from_home(home, "organisations/city-lab/systems/portal") as client:
+        inbox = client.inbox("organisations/city-lab/mailboxes/projects")
         for delivery in inbox:  # what waits there, then what arrives
             inbox.claim(delivery)
             for document in delivery.documents:
