@@ -178,6 +178,6 @@ def test_a_trace_knows_those_that_link_to_it(store: Store, path: Path, clock: Cl
         assert reader.linked(first) == [f"{2:032x}"]
     clock.now += 8 * DAY
     store.sweep()
-    store.add([span(9)])
+    store.add([span(9, number) for number in range(1, 9)])  # which get the numbers of those that went
     with Reader(path) as reader:
         assert reader.linked(first) == []
