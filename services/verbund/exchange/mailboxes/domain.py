@@ -158,4 +158,5 @@ def takes_type(accepted: Sequence[str], media_type: str) -> bool:
     if not accepted:
         return True
     essence = media_type.partition(";")[0].strip().lower()
-    return essence in accepted or f"{essence.partition('/')[0]}/*" in accepted or "*/*" in accepted
+    kind, slash, _ = essence.partition("/")
+    return essence in accepted or (bool(slash) and f"{kind}/*" in accepted)
