@@ -1,5 +1,6 @@
 """The provider's process: `verbund up` runs it beside the mesh, as an organisation's own provider would stand."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -8,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import structlog
 import uvicorn
@@ -27,6 +28,8 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_SECONDS = 30.0
 START_POLL_SECONDS = 0.01
 CONNECTIONS_MAX = 256
+HANDSHAKE_SECONDS_MAX = 10.0
+SHUTDOWN_SECONDS_MAX = 1.0
 BACKLOG = 128
 log = structlog.get_logger(__name__)
 
@@ -71,6 +74,19 @@ def build(settings: ProviderSettings, clock: Clock) -> ASGIApp:
     )
 
 
+class Loop(asyncio.SelectorEventLoop):
+    """Bounds how long a connection may take to begin and to end its TLS, for which uvicorn has no settings.
+
+    A client that goes on sending after it was refused is heard until the end of TLS: half a minute by default.
+    """
+
+    async def create_server(self, *arguments: Any, **options: Any) -> asyncio.Server:
+        """As the loop's own, with the bounds."""
+        options |= {"ssl_handshake_timeout": HANDSHAKE_SECONDS_MAX, "ssl_shutdown_timeout": SHUTDOWN_SECONDS_MAX}
+        server: asyncio.Server = await super().create_server(*arguments, **options)
+        return server
+
+
 class Server:
     """The HTTPS server, in a thread of its own. Entering starts it; leaving lets requests in progress finish."""
 
@@ -84,6 +100,7 @@ class Server:
             log_config=None,
             access_log=False,
             lifespan="off",
+            loop=f"{Loop.__module__}:{Loop.__name__}",
             ws="none",
             proxy_headers=False,
             server_header=False,
