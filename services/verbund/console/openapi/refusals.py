@@ -127,7 +127,7 @@ def example(reason: str, comments: Comments) -> Schema:
     return {
         "summary": advice.message,
         "description": meaning.strip(),
-        "value": json_format.MessageToDict(status_of(refusal_of(reason), trace_id=TRACE_ID)),
+        "value": shown(refusal_of(reason)),
         "x-example": told.strip(),
         "x-remedy": advice.remedy,
         "x-fixer": reason_pb2.Fixer.Name(advice.fixer).removeprefix("FIXER_").lower(),
@@ -136,6 +136,14 @@ def example(reason: str, comments: Comments) -> Schema:
             {http_status_of(advice.code), *(m.http for m in mappings() if m.refusal.reason == reason)}
         ),
     }
+
+
+def shown(refusal: Refusal) -> Schema:
+    """A refusal as callers see it, with its metadata in order: protobuf's maps have none."""
+    found: Schema = json_format.MessageToDict(status_of(refusal, trace_id=TRACE_ID))
+    info = found["details"][0]
+    info["metadata"] = dict(sorted(info["metadata"].items()))
+    return found
 
 
 def refusal_of(reason: str) -> Refusal:
