@@ -90,7 +90,7 @@ def test_it_can_be_repeated_on_the_same_home(running: Up, tour: Tour) -> None:
     tour()
     told = verbund(running, "tour")
     assert told.returncode == 0, told.stdout + told.stderr
-    numbered = [line for line in told.stdout.splitlines() if not line.startswith(" ")]
+    numbered = [line for line in told.stdout.splitlines() if line and not line.startswith(" ")]
     assert [line.split(".")[0] for line in numbered] == [str(number) for number in range(1, len(STEPS) + 1)]
     assert "source: https://" in told.stdout
     assert "└─ exchange  verbund.exchange.v1.DeliveryService/CreateDelivery" in told.stdout
