@@ -20,7 +20,9 @@ from tests.support.home import Up, mesh_up, place
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
 
 WAIT_SECONDS_MAX = 30.0
-PARTS = {"postgres", "traces", "gateway", "provider", "identity-0", "identity-1", "registry-0", "registry-1"}
+PARTS = {"postgres", "traces", "gateway", "provider", "console-0"} | {
+    f"{area}-{number}" for area in ("identity", "exchange", "registry") for number in range(2)
+}
 
 
 def pids(up: Up) -> dict[str, int]:
