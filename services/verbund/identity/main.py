@@ -91,9 +91,8 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:  # n
         clock=wall_clock,
     )
     rotation = Rotation(database=jobs, keys=keys, seal=seal, schedule=settings.schedule, clock=wall_clock)
-    keyrings = Keyrings(
-        Fetcher(ca_file=settings.provider_ca_file, private_addresses=settings.provider_private_addresses)
-    )
+    fetcher = Fetcher(ca_file=settings.provider_ca_file, private_addresses=settings.provider_private_addresses)
+    keyrings = Keyrings(fetcher.get)
     home_tokens = HomeTokens(key_of=keyrings.key_of, clock=wall_clock)
     signer = Signer(database=database, keys=keys, seal=seal)
     endpoint = endpoint_of(settings, serving, database, signer, publisher, home_tokens)

@@ -10,7 +10,7 @@ import structlog
 
 from verbund.identity.providers.discovery import DiscoveryError, HomeKey, keys_of
 from verbund.identity.providers.domain import Fault, TokenRefused
-from verbund.identity.providers.outbound import Fetcher, FetchError
+from verbund.identity.providers.outbound import FetchError
 from verbund.identity.systems.jwk import PublicKey
 
 FETCH_SECONDS_MAX = 3.0  # for the discovery document and the keys together
@@ -20,6 +20,8 @@ KEPT_SECONDS = 3600.0  # while the provider cannot be reached
 FETCHES_MAX = 4  # at the same time
 WAITING_MAX = 8  # for the keys of one provider: more would take the threads from everybody else's tokens
 ISSUERS_MAX = 1024
+
+Get = Callable[[str, float], bytes]  # a document by its URL, until a time of `time.monotonic()`; raises FetchError
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +48,8 @@ class Keyring:
 class Keyrings:
     """The keys of every issuer that was asked for. Thread-safe."""
 
-    def __init__(self, fetcher: Fetcher, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._fetcher = fetcher
+    def __init__(self, get: Get, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._get = get
         self._clock = clock
         self._lock = threading.Lock()
         self._rings: dict[str, Keyring] = {}
@@ -104,7 +106,7 @@ class Keyrings:
         """One fetch, whose end everybody may see."""
         deadline = time.monotonic() + FETCH_SECONDS_MAX
         try:
-            keys = keys_of(ring.issuer, lambda url: self._fetcher.get(url, deadline=deadline))
+            keys = keys_of(ring.issuer, lambda url: self._get(url, deadline))
         except (FetchError, DiscoveryError) as error:
             ring.fault = str(error) if isinstance(error, DiscoveryError) else f"the provider {error}"
             log.warning("keys of a provider", issuer=ring.issuer, fault=ring.fault)

@@ -65,7 +65,7 @@ class Fetcher:
             self._context.load_verify_locations(ca_file)
         self._private_addresses = private_addresses
 
-    def get(self, url: str, *, deadline: float) -> bytes:
+    def get(self, url: str, deadline: float) -> bytes:
         """The document at `url`, until `deadline` of `time.monotonic()`; raises FetchError."""
         target = target_of(url)
         try:
