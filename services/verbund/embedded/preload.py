@@ -48,6 +48,7 @@ AT_FIRST_USE = (
     "uvicorn.lifespan.off",
     "uvicorn.loops.auto",
     "uvicorn.loops.asyncio",
+    "uvicorn.loops.uvloop",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.http.h11_impl",
     "uvicorn.protocols.websockets.auto",

@@ -28,6 +28,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_SECONDS = 30.0
 START_POLL_SECONDS = 0.01
 CONNECTIONS_MAX = 256
+HEAD_BYTES_MAX = 32 * 1024
 HANDSHAKE_SECONDS_MAX = 10.0
 SHUTDOWN_SECONDS_MAX = 1.0
 BACKLOG = 128
@@ -100,6 +101,8 @@ class Server:
             log_config=None,
             access_log=False,
             lifespan="off",
+            http="h11",  # it bounds the head of a request, which the faster parser does not
+            h11_max_incomplete_event_size=HEAD_BYTES_MAX,
             loop=f"{Loop.__module__}:{Loop.__name__}",
             ws="none",
             proxy_headers=False,

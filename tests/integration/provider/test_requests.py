@@ -1,5 +1,7 @@
 """Requests that are not in order: the client hears of it where the client is known, the person everywhere else."""
 
+import socket
+import ssl
 from urllib.parse import urlencode
 
 import pytest
@@ -119,6 +121,30 @@ def test_what_cannot_be_read_is_refused_on_a_page(visitor: Visitor) -> None:
     assert [answer.status_code for answer in answers] == [413, 400, 400, 413, 415, 413, 400, 400]
     assert all("location" not in answer.headers for answer in answers)
     assert all("<h1>" in answer.text for answer in answers)
+
+
+@pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-padding: "])
+def test_a_head_that_never_ends_is_refused(visitor: Visitor, start: bytes) -> None:
+    """The connection is ended at a bound, in the first line and in the headers; others are served."""
+    trust = ssl.create_default_context(cafile=visitor.provider.ca)
+    address = ("127.0.0.1", visitor.provider.settings.port)
+    with (
+        socket.create_connection(address, timeout=10) as plain,
+        trust.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        assert is_ended(connection, start + b"x" * 1024 * 1024)
+    assert visitor.authorize().status_code == 200
+
+
+def is_ended(connection: ssl.SSLSocket, content: bytes) -> bool:
+    """Whether the server hangs up on `content`, or refuses it, instead of waiting for its end."""
+    try:
+        connection.sendall(content)
+        return connection.recv(64).startswith(b"HTTP/1.1 400 ") or not connection.recv(1)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def test_paths_and_methods_that_are_not_there_are_said_so(visitor: Visitor) -> None:
