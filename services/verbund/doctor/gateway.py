@@ -104,6 +104,7 @@ def answers(subject: Subject, trust: ssl.SSLContext, now: datetime) -> Iterator[
         yield ok("gateway", f"{subject.ready['gateway']} answers")
         yield from skew(health, now)
         yield from keys(subject, http)
+        yield from sign_in(subject, http)
     yield from call(subject)
 
 
@@ -143,6 +144,24 @@ def keys(subject: Subject, http: httpx.Client) -> Iterator[Finding]:
         yield problem("keys-published", says, who=who, remedy=remedy)
     else:
         yield ok("keys-published", f"{len(served)} public keys, the same everywhere")
+
+
+def sign_in(subject: Subject, http: httpx.Client) -> Iterator[Finding]:
+    """Whether the built-in providers at which people sign in answer, where the mesh runs with them."""
+    assert subject.ready is not None
+    for issuer in sorted({str(person["issuer"]) for person in subject.ready.get("people", ())}):
+        try:
+            answer = http.get(f"{issuer}/.well-known/openid-configuration").raise_for_status().json()
+            right = isinstance(answer, dict) and answer.get("issuer") == issuer
+        except (httpx.HTTPError, ValueError) as error:
+            says = f"people cannot sign in at {issuer}: {type(error).__name__}"
+            yield problem("sign-in", says, who=OPERATOR, remedy="see log/provider.log in the home.")
+            continue
+        if right:
+            yield ok("sign-in", f"{issuer} answers")
+        else:
+            remedy = "start the mesh again: it was made for another address."
+            yield problem("sign-in", f"{issuer} calls itself another", who=OPERATOR, remedy=remedy)
 
 
 def call(subject: Subject) -> Iterator[Finding]:

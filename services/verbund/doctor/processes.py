@@ -8,12 +8,18 @@ from verbund.doctor.findings import Finding, ok, problem, skipped, warning
 from verbund.doctor.subject import Subject
 from verbund.embedded import lock, ports
 from verbund.embedded.home import Home
-from verbund.embedded.settings import PORT_SETTING, address
+from verbund.embedded.settings import (
+    PORT_SETTING,
+    PROVIDER_PORT_SETTING,
+    QUERY_PORT_SETTING,
+    address,
+    provider_port,
+    query_port,
+)
 from verbund.failure import EnvironmentFailure
-from verbund.settings import SettingError, read
+from verbund.provider.settings import HOST as PROVIDER_HOST
+from verbund.settings import SettingError
 
-PROVIDER_PORT_SETTING = "VERBUND_PROVIDER_PORT"
-PROVIDER_PORT = 8444
 START = "start the mesh with `verbund up`: it ends and removes what was left."
 
 
@@ -80,21 +86,20 @@ def parts(subject: Subject) -> Iterator[Finding]:
 
 def listening(subject: Subject) -> Iterator[Finding]:
     """Whether the ports are free, or have the parts of this mesh."""
-    try:
-        gateway = address(subject.environment)
-        provider = int(read(PROVIDER_PORT_SETTING, port_of(subject, PROVIDER_PORT_SETTING, PROVIDER_PORT), int))
-    except SettingError:
-        yield skipped("port-gateway", "the ports' settings are wrong, see above")
-        return
-    port = int(port_of(subject, PORT_SETTING, gateway.port))
-    yield port_finding(subject, "gateway", gateway.host, port, PORT_SETTING)
-    yield port_finding(subject, "provider", gateway.host, provider, PROVIDER_PORT_SETTING)
-
-
-def port_of(subject: Subject, setting: str, default: int) -> str:
-    """The port by the running mesh's settings, else by the caller's."""
     environment = subject.environment_of_mesh() or subject.environment
-    return environment.get(setting, str(default))
+    runs = subject.ready is not None
+    try:
+        gateway, provider = address(environment), provider_port(environment)
+        queries = query_port(environment)
+    except SettingError as error:
+        remedy = "give each a number of its own; the settings above say more."
+        yield problem("ports", f"the settings of the ports are wrong: {error}", remedy=remedy)
+        return
+    yield port_finding(subject, "gateway", gateway.host, gateway.port, PORT_SETTING)
+    if not runs or "provider" in subject.processes():  # a mesh may run without it
+        yield port_finding(subject, "provider", PROVIDER_HOST, provider, PROVIDER_PORT_SETTING)
+    if queries:
+        yield port_finding(subject, "traces", PROVIDER_HOST, queries, QUERY_PORT_SETTING)
 
 
 def port_finding(subject: Subject, part: str, host: str, port: int, setting: str) -> Finding:

@@ -46,9 +46,9 @@ def database(subject: Subject) -> Iterator[Finding]:
 def blobs(subject: Subject) -> Iterator[Finding]:
     """Whether documents can be kept."""
     home = subject.home
-    folder = home.path / "blobs" if home else None
-    if home is None or folder is None or not subject.mine or not folder.is_dir():
+    if home is None or not subject.mine or not home.blobs.is_dir():
         return
+    folder = home.blobs
     free = shutil.disk_usage(folder).free // MIB
     with home.user.acting():
         writable = os.access(folder, os.W_OK | os.X_OK, effective_ids=True)

@@ -17,6 +17,7 @@ CALL_SECONDS = 30.0  # the gateway's own bound
 ATTEMPTS_MAX = 5
 PAUSE_SECONDS = 0.2
 PAUSE_SECONDS_MAX = 5.0
+BREAKS = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
 
 Answer = TypeVar("Answer")
 
@@ -103,6 +104,11 @@ def patiently(call: Callable[[], Answer]) -> Answer:
 def may_pass(refused: Refused) -> bool:
     """Whether the same call can succeed in a moment."""
     return refused.code is grpc.StatusCode.UNAVAILABLE or refused.retry_can_help
+
+
+def broke_off(refused: Refused) -> bool:
+    """Whether a stream ended by what lies between, and not by the mesh's own word, which has a reason."""
+    return refused.code is grpc.StatusCode.DEADLINE_EXCEEDED or (refused.code in BREAKS and not refused.reason)
 
 
 def pause_of(refused: Refused, attempt: int) -> float:

@@ -19,7 +19,7 @@ from google.api.httpbody_pb2 import HttpBody
 from verbund.exchange.v1.delivery_service_pb2 import Document
 from verbund.exchange.v1.upload_service_pb2 import DownloadDocumentRequest, UploadDocumentRequest
 from verbund.exchange.v1.upload_service_pb2_grpc import UploadServiceStub
-from verbund.sdk.calls import ATTEMPTS_MAX, may_pass, patiently, pause_of
+from verbund.sdk.calls import ATTEMPTS_MAX, broke_off, may_pass, patiently, pause_of
 from verbund.sdk.refusals import Damaged, Refused
 
 PIECE_BYTES = 256 * 1024
@@ -88,10 +88,36 @@ def file_of(source: File | str | Path | bytes | BinaryIO) -> File:
 
 
 def upload(channel: grpc.Channel, file: File, delivery: str, progress: Progress) -> Document:
-    """Puts a file into a draft. Repeated without harm where it breaks off: the mesh knows it by its digest."""
+    """Puts a file into a draft. Repeated without harm where it breaks off: the mesh knows it by its digest.
+
+    Raises Refused, and whatever reading the file raises, or `progress`.
+    """
     stub = UploadServiceStub(channel)
     _, size = file.digest
-    return patiently(lambda: stub.UploadDocument(pieces(file, delivery, progress), timeout=seconds_for(size)))
+    broken: list[Exception] = []
+
+    def attempt() -> Document:
+        try:
+            return stub.UploadDocument(
+                until_broken(pieces(file, delivery, progress), broken), timeout=seconds_for(size)
+            )
+        except Refused:
+            if broken:
+                raise broken[0] from None
+            raise
+
+    return patiently(attempt)
+
+
+def until_broken(requests: Iterator[UploadDocumentRequest], broken: list[Exception]) -> Iterator[UploadDocumentRequest]:
+    """The pieces; what making them raises is kept for the caller, as gRPC reads them on a thread of its own.
+
+    The stream then ends short of the size that was stated, and the mesh refuses it.
+    """
+    try:
+        yield from requests
+    except Exception as error:  # noqa: BLE001 - the caller raises it
+        broken.append(error)
 
 
 def pieces(file: File, delivery: str, progress: Progress) -> Iterator[UploadDocumentRequest]:
@@ -163,11 +189,6 @@ def content_of(channel: grpc.Channel, document: Document, progress: Progress) ->
             return
         finally:
             stream.cancel()  # a caller that stops reading lets the mesh go on
-
-
-def broke_off(refused: Refused) -> bool:
-    """Whether a stream that had begun ended by what lies between, and not by the mesh's own word."""
-    return not refused.reason or refused.code in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 
 def verify(document: Document, sha256: str, size: int) -> None:

@@ -10,7 +10,7 @@ import grpc
 
 from verbund.exchange.v1 import delivery_service_pb2 as pb
 from verbund.exchange.v1.delivery_service_pb2_grpc import DeliveryServiceStub
-from verbund.sdk.calls import PAUSE_SECONDS, may_pass, pause_of
+from verbund.sdk.calls import PAUSE_SECONDS, broke_off, may_pass, pause_of
 from verbund.sdk.deliveries import Deliveries, Named
 from verbund.sdk.refusals import Refused
 
@@ -92,20 +92,20 @@ def resumed(
     open_watch: Callable[[str], Iterator[pb.WatchDeliveriesResponse]], resume_token: str, patience_seconds: float
 ) -> Iterator[pb.WatchDeliveriesResponse]:
     """The messages of one watch after the other, each from where the last one was."""
-    heard = time.monotonic()
+    failing_since: float | None = None  # a watch that is only quiet for hours has not failed
     attempt = 0
     while True:
         stream = open_watch(resume_token)
         try:
             for message in stream:
                 resume_token = message.resume_token or resume_token
-                heard, attempt = time.monotonic(), 0
+                failing_since, attempt = None, 0
                 yield message
-                heard = time.monotonic()  # what the caller did meanwhile is no silence of the mesh
             pause = PAUSE_SECONDS  # it ended as it should
         except Refused as refused:
-            lost = may_pass(refused) or not refused.reason
-            if not lost or time.monotonic() - heard > patience_seconds:
+            now = time.monotonic()
+            failing_since = now if failing_since is None else failing_since
+            if not (may_pass(refused) or broke_off(refused)) or now - failing_since > patience_seconds:
                 raise
             attempt = min(attempt + 1, ATTEMPTS_COUNTED)
             pause = pause_of(refused, attempt - 1)

@@ -16,7 +16,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from verbund.exchange.v1 import delivery_service_pb2 as pb
-from verbund.sdk import Client, Damaged, File, Refused, calls, watching
+from verbund.sdk import Client, Damaged, File, Refused, calls
 from verbund.sdk.deliveries import manifest_of
 
 from tests.integration.sdk.exchange import MAILBOX, ORGANISATION, Exchange, exchange_serving
@@ -109,6 +109,36 @@ def test_a_program_that_dies_and_starts_again_sends_once(
         assert send(other) == sent
     assert sent.state == pb.DELIVERY_STATE_AVAILABLE
     assert (len(exchange.deliveries), len(exchange.contents)) == (1, 1)
+
+
+def test_what_goes_wrong_with_the_file_is_told_as_it_is(client: Client, exchange: Exchange, tmp_path: Path) -> None:
+    """A file that cannot be read on, and a progress that raises, are no refusal of the mesh's; nothing is submitted."""
+    path = tmp_path / "order.pdf"
+    path.write_bytes(BIG)
+    file = File(path)
+    assert file.digest[1] == len(BIG)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        send(client, file)
+
+    def progress(_done: int, _size: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        send(client, progress=progress)
+    assert exchange.count("SubmitDelivery") == 0
+
+
+def test_a_file_that_changes_on_its_way_is_refused(client: Client, exchange: Exchange, tmp_path: Path) -> None:
+    """What arrives is not what was announced."""
+    path = tmp_path / "order.pdf"
+    path.write_bytes(BIG)
+    file = File(path)
+    assert file.digest[1] == len(BIG)
+    path.write_bytes(BIG[::-1])
+    with pytest.raises(Refused):
+        send(client, file)
+    assert exchange.count("SubmitDelivery") == 0
 
 
 def test_another_subject_or_request_id_is_another_delivery(client: Client, exchange: Exchange) -> None:
@@ -227,13 +257,22 @@ def test_a_watch_goes_on_over_drains_expired_tokens_and_dead_workers(client: Cli
 
 def test_a_watch_that_is_refused_ends(client: Client, exchange: Exchange) -> None:
     """Who may not watch is told, once."""
-    exchange.watches = [[grpc.StatusCode.NOT_FOUND]]
-    watch = watching.resumed(
-        lambda token: client.deliveries._stub.WatchDeliveries(pb.WatchDeliveriesRequest(resume_token=token)), "", 0.0
-    )
+    exchange.watches = [[grpc.StatusCode.NOT_FOUND], [STARTED, step(1, SUBMITTED)]]
     with pytest.raises(Refused) as refused:
-        next(watch)
+        next(client.inbox(MAILBOX).watch(patience_seconds=0.0))
     assert refused.value.code is grpc.StatusCode.NOT_FOUND
+    assert exchange.count("WatchDeliveries") == 1
+
+
+def test_a_mesh_that_stays_away_is_told_after_a_while(client: Client, exchange: Exchange) -> None:
+    """How long is the caller's choice; a mesh that answers in between starts the time anew."""
+    down: list[pb.WatchDeliveriesResponse | grpc.StatusCode] = [grpc.StatusCode.UNAVAILABLE]
+    exchange.watches = [down, down, [STARTED, step(1, SUBMITTED)], down, down, down, down]
+    watch = client.inbox(MAILBOX).watch(patience_seconds=0.5)
+    assert next(watch).resume_token == "t1"
+    with pytest.raises(Refused):
+        next(watch)
+    assert exchange.count("WatchDeliveries") > 4
 
 
 def test_an_inbox_gives_what_waits_and_then_what_arrives(client: Client, exchange: Exchange) -> None:
