@@ -3,14 +3,19 @@
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
 import pytest
+from verbund.database.database import Database
+from verbund.exchange.deliveries.store import DeliveryStore, Place
+from verbund.exchange.mailboxes.store import MailboxStore
 from verbund.exchange.v1 import delivery_service_pb2 as pb
 from verbund.exchange.v1 import mailbox_service_pb2 as mailboxes
+from verbund.resources.names import MailboxName
 from verbund.sdk.refusals import Refused
+from verbund.serving.call import Call
 
 from tests.integration.exchange.mesh import Mesh, event_name, intended, running, state_name
 from tests.support.members import fields_of, new_id, refused
@@ -363,3 +368,22 @@ def test_a_timeline_is_paged_the_oldest_first(mesh: Mesh) -> None:
     token = mesh.district.timeline(sent.name, page_size=2).next_page_token
     with refused("CURSOR_INVALID"):
         mesh.citylab.timeline(sent.name, page_size=2, page_token=token)
+
+
+def test_a_page_is_bounded_in_bytes(mesh: Mesh) -> None:
+    """Deliveries come a few at a time where they are large, at least one, and each says whether more may follow."""
+    names = [mesh.district.send(mesh.mailbox).name for _ in range(3)]
+    database = Database(mesh.dsn, role="exchange_service", schema="exchange", pool_size=1)
+    store, found = DeliveryStore(), []
+    place = Place(datetime(9999, 1, 1, tzinfo=UTC), "", size=10, bytes_max=1)
+    with database.read(Call.internal("test", organisation=mesh.citylab.organisation)) as rows:
+        for _ in names:
+            (delivery,), full = store.received(rows, MailboxName(mesh.mailbox), [], place)
+            assert (full, bool(delivery.documents), delivery.submit_time is not None) == (True, True, True)
+            found.append(delivery.name)
+            place = Place(delivery.submit_time or delivery.create_time, delivery.name, size=10, bytes_max=1)
+        assert store.received(rows, MailboxName(mesh.mailbox), [], place) == ([], False)
+        (mailbox,), full = MailboxStore().list(rows, mesh.citylab.organisation, after="", size=10, bytes_max=1)
+        assert (mailbox.name, full) == (mesh.mailbox, True)
+    database.close()
+    assert found == names[::-1]

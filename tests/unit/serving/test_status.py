@@ -91,3 +91,21 @@ def test_violations_are_bounded() -> None:
         bad = details.BadRequest()
         assert found.details[1].Unpack(bad)
         assert bad.field_violations
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind"),
+    [
+        ("organisations/a", "verbund/Organisation"),
+        ("organisations/a/systems/b", "verbund/System"),
+        ("organisations/a/mailboxes/b", "verbund/Mailbox"),
+        ("organisations/a/deliveries/b", "verbund/Delivery"),
+        ("organisations/a/deliveries/b/documents/c", "verbund/Document"),
+        ("projects/a.b", "verbund/Project"),
+        ("organisations/a/others/b", "verbund/Resource"),
+        ("a", "verbund/Resource"),
+    ],
+)
+def test_a_resource_is_told_with_its_type(resource: str, kind: str) -> None:
+    """Its collection says which; one that is not known is just a resource."""
+    assert status.type_of(resource) == kind

@@ -104,19 +104,19 @@ class DeliveryServicer:
         require_own(request.parent, call)
         arguments = pages.arguments_of(request, call.organisation)
         position = pages.decode(request.page_token, arguments, int, str) or END_OF_TIME
-        before = Place(time_of(int(position[0])), str(position[1]))
         size = pages.size(request.page_size)
+        place = Place(time_of(int(position[0])), str(position[1]), size + 1)
         states = states_of(request.states)
         sent = request.parent == call.organisation
         with self._database.read(call) as rows:
             if sent:
-                found = self._deliveries.sent(rows, call.organisation, states, before, size=size + 1)
+                found, full = self._deliveries.sent(rows, call.organisation, states, place)
             else:
                 mailbox = self._mailboxes.find(rows, MailboxName(request.parent), call)
-                found = self._deliveries.received(rows, mailbox.name, states, before, size=size + 1)
+                found, full = self._deliveries.received(rows, mailbox.name, states, place)
         page = [delivery for delivery in found[:size] if call.organisation in delivery.parties]
         shown = [to_proto(delivery, call.organisation) for delivery in page]
-        more = len(found) > size or pages.are_full(delivery.SerializeToString() for delivery in shown)
+        more = full or len(found) > size
         token = pages.encode(arguments, *position_of(found[:size][-1], sent=sent)) if more else ""
         return pb.ListDeliveriesResponse(deliveries=shown, next_page_token=token)
 

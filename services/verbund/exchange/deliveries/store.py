@@ -31,16 +31,13 @@ LOCK = "SELECT name FROM exchange.deliveries WHERE name = %(name)s FOR UPDATE"
 LIST = """
     SELECT name, sender, receiver, mailbox, subject, message, project, reference, state, manifest_sha256, claimant,
         claim_expire_time, due_time, rejection_reason, rejection_explanation, trace_id, span_id, revision, create_time,
-        submit_time, update_time, documents
+        submit_time, update_time, documents, before + bytes >= %(bytes)s AS fills
     FROM (
         SELECT page.name, page.sender, page.receiver, page.mailbox, page.subject, page.message, page.project,
             page.reference, page.state, page.manifest_sha256, page.claimant, page.claim_expire_time, page.due_time,
             page.rejection_reason, page.rejection_explanation, page.trace_id, page.span_id, page.revision,
-            page.create_time, page.submit_time, page.update_time, page.listed, own.documents,
-            coalesce(sum(
-                octet_length(page.subject) + octet_length(page.message) + coalesce(octet_length(own.documents::text), 0)
-                + coalesce(octet_length(page.rejection_explanation), 0) + 1000
-            ) OVER (
+            page.create_time, page.submit_time, page.update_time, page.listed, own.documents, own.bytes,
+            coalesce(sum(own.bytes) OVER (
                 ORDER BY page.listed DESC, page.name DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
             ), 0) AS before
         FROM (
@@ -53,10 +50,15 @@ LIST = """
             ORDER BY <listed> DESC, name DESC LIMIT %(size)s
         ) AS page
         CROSS JOIN LATERAL (
-            SELECT json_agg(json_build_object('name', d.name, 'file_name', d.file_name, 'media_type', d.media_type,
-                'size_bytes', d.size_bytes, 'sha256', d.sha256, 'create_time', d.create_time) ORDER BY d.name)
-                AS documents
-            FROM exchange.documents d WHERE d.delivery = page.name
+            SELECT found.documents, octet_length(page.subject) + octet_length(page.message)
+                + coalesce(octet_length(page.rejection_explanation), 0)
+                + coalesce(octet_length(found.documents::text), 0) + 1000 AS bytes
+            FROM (
+                SELECT json_agg(json_build_object('name', d.name, 'file_name', d.file_name,
+                    'media_type', d.media_type, 'size_bytes', d.size_bytes, 'sha256', d.sha256,
+                    'create_time', d.create_time) ORDER BY d.name) AS documents
+                FROM exchange.documents d WHERE d.delivery = page.name
+            ) AS found
         ) AS own
     ) AS measured
     WHERE before < %(bytes)s
@@ -103,10 +105,12 @@ DELETE_OLD_DRAFTS = """
 
 
 class Place(NamedTuple):
-    """Where a page of a list starts: before a delivery's time and name."""
+    """The page of a list: so many deliveries, or bytes, before a delivery's time and name."""
 
     time: datetime
     name: str
+    size: int
+    bytes_max: int = pages.BYTES_MAX
 
 
 class DeliveryStore:
@@ -131,16 +135,16 @@ class DeliveryStore:
         return self.find(tx, name, organisation)
 
     def sent(
-        self, rows: Rows, sender: OrganisationName, states: Collection[State], before: Place, *, size: int
-    ) -> Sequence[Delivery]:
-        """What an organisation sends, the newest first, before a place."""
-        return listed(rows, LIST_SENT, sender, states, before, size=size)
+        self, rows: Rows, sender: OrganisationName, states: Collection[State], place: Place
+    ) -> tuple[Sequence[Delivery], bool]:
+        """What an organisation sends, the newest first, and whether that fills a page before its size."""
+        return listed(rows, LIST_SENT, sender, states, place)
 
     def received(
-        self, rows: Rows, mailbox: MailboxName, states: Collection[State], before: Place, *, size: int
-    ) -> Sequence[Delivery]:
-        """What a mailbox received, the newest first, before a place."""
-        return listed(rows, LIST_RECEIVED, mailbox, states, before, size=size)
+        self, rows: Rows, mailbox: MailboxName, states: Collection[State], place: Place
+    ) -> tuple[Sequence[Delivery], bool]:
+        """What a mailbox received, in the same way."""
+        return listed(rows, LIST_RECEIVED, mailbox, states, place)
 
     def count_drafts(self, rows: Rows, sender: OrganisationName, *, limit: int) -> int:
         """How many drafts an organisation has, counted up to a limit."""
@@ -206,12 +210,12 @@ def columns_of(delivery: Delivery) -> dict[str, Any]:
 
 
 def listed(
-    rows: Rows, statement: LiteralString, parent: str, states: Collection[State], before: Place, *, size: int
-) -> Sequence[Delivery]:
-    """A page of deliveries; it ends with what fills it."""
-    place = {"time": before.time, "name": before.name}
-    found = rows.all(statement, parent=parent, states=list(states), **place, size=size, bytes=pages.BYTES_MAX)
-    return [delivery_of(row) for row in found]
+    rows: Rows, statement: LiteralString, parent: str, states: Collection[State], place: Place
+) -> tuple[Sequence[Delivery], bool]:
+    """A page of deliveries, and whether it ends with what fills it: then more may follow."""
+    bounds = {"time": place.time, "name": place.name, "size": place.size, "bytes": place.bytes_max}
+    found = rows.all(statement, parent=parent, states=list(states), **bounds)
+    return [delivery_of(row) for row in found], bool(found) and found[-1]["fills"]
 
 
 def delivery_of(row: dict[str, Any]) -> Delivery:

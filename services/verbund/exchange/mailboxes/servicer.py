@@ -13,7 +13,7 @@ from verbund.database.rows import Transaction
 from verbund.exchange.mailboxes.domain import Mailbox, State, checked, require_owner
 from verbund.exchange.mailboxes.store import MailboxStore
 from verbund.exchange.v1 import mailbox_service_pb2 as pb
-from verbund.resources import masks, pages
+from verbund.resources import masks
 from verbund.resources.names import MailboxName, OrganisationName
 from verbund.resources.pages import Page
 from verbund.resources.times import timestamp
@@ -55,9 +55,8 @@ class MailboxServicer:
         page = Page.asked(request, call.organisation)
         parent = OrganisationName(request.parent)
         with self._database.read(call) as rows:
-            found = self._mailboxes.list(rows, parent, after=page.after, size=page.limit, bytes_max=pages.BYTES_MAX)
+            found, full = self._mailboxes.list(rows, parent, after=page.after, size=page.limit)
         shown = [to_proto(mailbox) for mailbox in page.shown(found) if mailbox.known_to(call)]
-        full = pages.are_full(mailbox.SerializeToString() for mailbox in shown)
         return pb.ListMailboxesResponse(mailboxes=shown, next_page_token=page.next_token(found, full=full))
 
     def UpdateMailbox(self, request: pb.UpdateMailboxRequest, call: Call) -> pb.Mailbox:

@@ -7,6 +7,7 @@ import psycopg.errors
 
 from verbund.database.rows import Rows, Transaction
 from verbund.exchange.mailboxes.domain import Mailbox, State, require_known
+from verbund.resources import pages
 from verbund.resources.names import MailboxName, OrganisationName
 from verbund.serving.call import Call
 from verbund.serving.refusals import Exists
@@ -25,15 +26,15 @@ LOCK = """
 """
 LIST = """
     SELECT name, organisation, title, senders, media_types, document_bytes_max, claim_seconds, pickup_days, state,
-        revision, create_time, update_time
+        revision, create_time, update_time, before + bytes >= %(bytes)s AS fills
     FROM (
         SELECT name, organisation, title, senders, media_types, document_bytes_max, claim_seconds, pickup_days, state,
-            revision, create_time, update_time,
-            coalesce(sum(octet_length(title) + octet_length(senders::text) + octet_length(media_types::text) + 300)
-                OVER (ORDER BY name ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+            revision, create_time, update_time, bytes,
+            coalesce(sum(bytes) OVER (ORDER BY name ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
         FROM (
             SELECT name, organisation, title, senders, media_types, document_bytes_max, claim_seconds, pickup_days,
-                state, revision, create_time, update_time
+                state, revision, create_time, update_time,
+                octet_length(title) + octet_length(senders::text) + octet_length(media_types::text) + 300 AS bytes
             FROM exchange.mailboxes WHERE organisation = %(organisation)s AND name > %(after)s
             ORDER BY name LIMIT %(size)s
         ) AS page
@@ -70,11 +71,13 @@ class MailboxStore:
         return self.find(tx, name, call) if row is None else mailbox_of(row)
 
     def list(
-        self, rows: Rows, organisation: OrganisationName, *, after: str, size: int, bytes_max: int
-    ) -> Sequence[Mailbox]:
-        """An organisation's mailboxes whose names follow `after`, by name; a page ends with what fills it."""
+        self, rows: Rows, organisation: OrganisationName, *, after: str, size: int, bytes_max: int = pages.BYTES_MAX
+    ) -> tuple[Sequence[Mailbox], bool]:
+        """An organisation's mailboxes whose names follow `after`, by name, and whether that fills a page before its
+        size.
+        """
         found = rows.all(LIST, organisation=organisation, after=after, size=size, bytes=bytes_max)
-        return [mailbox_of(row) for row in found]
+        return [mailbox_of(row) for row in found], bool(found) and found[-1]["fills"]
 
     def insert(self, tx: Transaction, mailbox: Mailbox) -> None:
         """A new mailbox; raises Exists where the name is taken."""
@@ -110,5 +113,17 @@ def columns_of(mailbox: Mailbox) -> dict[str, Any]:
 
 def mailbox_of(row: dict[str, Any]) -> Mailbox:
     """A row as the domain has it."""
-    lists = {"senders": tuple(row["senders"]), "media_types": tuple(row["media_types"])}
-    return Mailbox(**row | lists | {"state": State(row["state"])})
+    return Mailbox(
+        name=MailboxName(row["name"]),
+        organisation=OrganisationName(row["organisation"]),
+        title=row["title"],
+        senders=tuple(row["senders"]),
+        media_types=tuple(row["media_types"]),
+        document_bytes_max=row["document_bytes_max"],
+        claim_seconds=row["claim_seconds"],
+        pickup_days=row["pickup_days"],
+        state=State(row["state"]),
+        revision=row["revision"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+    )

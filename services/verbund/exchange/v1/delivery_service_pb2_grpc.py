@@ -112,6 +112,7 @@ class DeliveryServiceServicer:
 
     def CreateDelivery(self, request, context):
         """Begins a delivery of the caller's organisation. Documents are uploaded to it (UploadService), then it is submitted.
+        A draft that nobody changes for a month is deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

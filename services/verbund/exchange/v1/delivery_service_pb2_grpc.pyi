@@ -40,7 +40,9 @@ class DeliveryServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeliveryServiceAsyncStub: ...
     CreateDelivery: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.CreateDeliveryRequest, _delivery_service_pb2.Delivery]
-    """Begins a delivery of the caller's organisation. Documents are uploaded to it (UploadService), then it is submitted."""
+    """Begins a delivery of the caller's organisation. Documents are uploaded to it (UploadService), then it is submitted.
+    A draft that nobody changes for a month is deleted.
+    """
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.GetDeliveryRequest, _delivery_service_pb2.Delivery]
     """Reads one delivery with its documents' names, sizes and digests."""
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeliveriesRequest, _delivery_service_pb2.ListDeliveriesResponse]
@@ -80,7 +82,9 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateDelivery: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.CreateDeliveryRequest, _delivery_service_pb2.Delivery]  # type: ignore[assignment]
-    """Begins a delivery of the caller's organisation. Documents are uploaded to it (UploadService), then it is submitted."""
+    """Begins a delivery of the caller's organisation. Documents are uploaded to it (UploadService), then it is submitted.
+    A draft that nobody changes for a month is deleted.
+    """
     GetDelivery: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.GetDeliveryRequest, _delivery_service_pb2.Delivery]  # type: ignore[assignment]
     """Reads one delivery with its documents' names, sizes and digests."""
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeliveriesRequest, _delivery_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
@@ -123,7 +127,9 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _delivery_service_pb2.CreateDeliveryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.Delivery, _abc.Awaitable[_delivery_service_pb2.Delivery]]:
-        """Begins a delivery of the caller's organisation. Documents are uploaded to it (UploadService), then it is submitted."""
+        """Begins a delivery of the caller's organisation. Documents are uploaded to it (UploadService), then it is submitted.
+        A draft that nobody changes for a month is deleted.
+        """
 
     @_abc_1.abstractmethod
     def GetDelivery(

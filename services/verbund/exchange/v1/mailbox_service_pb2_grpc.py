@@ -76,7 +76,7 @@ class MailboxServiceServicer:
     """
 
     def CreateMailbox(self, request, context):
-        """Makes a mailbox of the caller's organisation.
+        """Makes a mailbox of an organisation: its administrators do, and those who run the mesh.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,7 +97,7 @@ class MailboxServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMailbox(self, request, context):
-        """Changes what a mailbox of the caller's organisation accepts. Deliveries that were submitted before stay.
+        """Changes what a mailbox accepts, by those who can make one. Deliveries that were submitted before stay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

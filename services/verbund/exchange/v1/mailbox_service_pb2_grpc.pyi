@@ -37,13 +37,13 @@ class MailboxServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MailboxServiceAsyncStub: ...
     CreateMailbox: _grpc.UnaryUnaryMultiCallable[_mailbox_service_pb2.CreateMailboxRequest, _mailbox_service_pb2.Mailbox]
-    """Makes a mailbox of the caller's organisation."""
+    """Makes a mailbox of an organisation: its administrators do, and those who run the mesh."""
     GetMailbox: _grpc.UnaryUnaryMultiCallable[_mailbox_service_pb2.GetMailboxRequest, _mailbox_service_pb2.Mailbox]
     """Reads one mailbox."""
     ListMailboxes: _grpc.UnaryUnaryMultiCallable[_mailbox_service_pb2.ListMailboxesRequest, _mailbox_service_pb2.ListMailboxesResponse]
     """Lists an organisation's mailboxes that the caller may know, by name."""
     UpdateMailbox: _grpc.UnaryUnaryMultiCallable[_mailbox_service_pb2.UpdateMailboxRequest, _mailbox_service_pb2.Mailbox]
-    """Changes what a mailbox of the caller's organisation accepts. Deliveries that were submitted before stay."""
+    """Changes what a mailbox accepts, by those who can make one. Deliveries that were submitted before stay."""
     CloseMailbox: _grpc.UnaryUnaryMultiCallable[_mailbox_service_pb2.CloseMailboxRequest, _mailbox_service_pb2.Mailbox]
     """Closes a mailbox: nothing more can be submitted to it. What it holds can still be claimed."""
     OpenMailbox: _grpc.UnaryUnaryMultiCallable[_mailbox_service_pb2.OpenMailboxRequest, _mailbox_service_pb2.Mailbox]
@@ -58,13 +58,13 @@ class MailboxServiceAsyncStub(MailboxServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateMailbox: _aio.UnaryUnaryMultiCallable[_mailbox_service_pb2.CreateMailboxRequest, _mailbox_service_pb2.Mailbox]  # type: ignore[assignment]
-    """Makes a mailbox of the caller's organisation."""
+    """Makes a mailbox of an organisation: its administrators do, and those who run the mesh."""
     GetMailbox: _aio.UnaryUnaryMultiCallable[_mailbox_service_pb2.GetMailboxRequest, _mailbox_service_pb2.Mailbox]  # type: ignore[assignment]
     """Reads one mailbox."""
     ListMailboxes: _aio.UnaryUnaryMultiCallable[_mailbox_service_pb2.ListMailboxesRequest, _mailbox_service_pb2.ListMailboxesResponse]  # type: ignore[assignment]
     """Lists an organisation's mailboxes that the caller may know, by name."""
     UpdateMailbox: _aio.UnaryUnaryMultiCallable[_mailbox_service_pb2.UpdateMailboxRequest, _mailbox_service_pb2.Mailbox]  # type: ignore[assignment]
-    """Changes what a mailbox of the caller's organisation accepts. Deliveries that were submitted before stay."""
+    """Changes what a mailbox accepts, by those who can make one. Deliveries that were submitted before stay."""
     CloseMailbox: _aio.UnaryUnaryMultiCallable[_mailbox_service_pb2.CloseMailboxRequest, _mailbox_service_pb2.Mailbox]  # type: ignore[assignment]
     """Closes a mailbox: nothing more can be submitted to it. What it holds can still be claimed."""
     OpenMailbox: _aio.UnaryUnaryMultiCallable[_mailbox_service_pb2.OpenMailboxRequest, _mailbox_service_pb2.Mailbox]  # type: ignore[assignment]
@@ -82,7 +82,7 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _mailbox_service_pb2.CreateMailboxRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_mailbox_service_pb2.Mailbox, _abc.Awaitable[_mailbox_service_pb2.Mailbox]]:
-        """Makes a mailbox of the caller's organisation."""
+        """Makes a mailbox of an organisation: its administrators do, and those who run the mesh."""
 
     @_abc_1.abstractmethod
     def GetMailbox(
@@ -106,7 +106,7 @@ class MailboxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _mailbox_service_pb2.UpdateMailboxRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_mailbox_service_pb2.Mailbox, _abc.Awaitable[_mailbox_service_pb2.Mailbox]]:
-        """Changes what a mailbox of the caller's organisation accepts. Deliveries that were submitted before stay."""
+        """Changes what a mailbox accepts, by those who can make one. Deliveries that were submitted before stay."""
 
     @_abc_1.abstractmethod
     def CloseMailbox(
