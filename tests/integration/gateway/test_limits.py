@@ -159,6 +159,23 @@ def test_slow_service(mesh: Mesh, dialect: str) -> None:
     assert (status.code, info(status).reason) == (code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
 
 
+def test_slow_request() -> None:
+    """A client that sends a body drop by drop holds no place for long, whatever it is sent to."""
+
+    def dripping() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" "
+            time.sleep(0.1)
+
+    with started(workers=1, call_seconds_max=1, request_seconds_max=2) as mesh:
+        for path in ("/oauth2/revoke", "/v1/projects"):
+            with mesh.gateway.client(mesh.token("system"), **{"content-type": "application/json"}) as client:
+                answer = client.post(path, content=dripping())
+            assert info(status_of_json(answer)).reason == "DEADLINE_EXCEEDED"
+        assert not [call for call in mesh.registry.calls if call.method.endswith("CreateProject")]
+        assert mesh.pages.requests == []
+
+
 def test_deadline_is_capped(mesh: Mesh) -> None:
     """A service is told a deadline: the client's, but never more than the mesh allows."""
     remaining = []

@@ -8,7 +8,8 @@ from verbund.policy import catalogue
 from verbund.policy.roles import roles_holding
 from verbund.policy.table import PolicyError
 from verbund.policy.v1 import policy_pb2
-from verbund_gateway import jwt, rbac, transcoding
+from verbund.serving.infrastructure import REFLECTION_RULE
+from verbund_gateway import jwt, limits, rbac, transcoding
 from verbund_gateway.extension import METADATA
 from verbund_gateway.golden import EXAMPLE
 from verbund_gateway.routes import route_configuration
@@ -75,6 +76,23 @@ def test_nothing_else_is_open(routes: list[dict[str, Any]]) -> None:
     assert routes[-1]["match"] == {"prefix": "/"}
     assert rbac.FILTER not in routes[-1].get("typed_per_filter_config", {})
     assert rbac.default()["typed_config"]["rules"] == {"action": "ALLOW", "policies": {}}
+
+
+def test_what_moves_much_has_its_own_limits(routes: list[dict[str, Any]]) -> None:
+    """Uploads and downloads may be large and last, but not be silent; watches may be silent; calls may do neither."""
+    upload = by_path(routes, "/verbund.exchange.v1.UploadService/UploadDocument")
+    download = by_path(routes, "/verbund.exchange.v1.UploadService/DownloadDocument")
+    for route in (upload, download, by_path(routes, "/files/")):
+        assert route["route"]["idle_timeout"] == f"{EXAMPLE.stream_idle_seconds}s"
+        assert route["route"]["max_stream_duration"]["max_stream_duration"] == f"{EXAMPLE.stream_seconds_max}s"
+    watch = by_path(routes, "/verbund.exchange.v1.DeliveryService/WatchDeliveries")
+    assert watch["route"]["idle_timeout"] == "0s"
+    in_json = [route for route in routes if route["name"].endswith("UploadService.UploadDocument in JSON")]
+    assert [route["match"]["headers"][0]["string_match"] for route in in_json] == [{"exact": "PUT"}]
+    unbounded = [route for route in routes if limits.BODY in route.get("typed_per_filter_config", {})]
+    assert unbounded == [*in_json, upload]
+    unbuffered = [route for route in routes if limits.BUFFER in route.get("typed_per_filter_config", {})]
+    assert {route["name"] for route in unbuffered} == {upload["name"], REFLECTION_RULE.name}
 
 
 def test_method_without_a_rule() -> None:
