@@ -10,7 +10,10 @@ import click
 @click.option("--worker", default=0, type=click.IntRange(0, 99), show_default=True, help="The worker's number.")
 @click.pass_context
 def serve(context: click.Context, *, area: str, worker: int) -> None:
-    """Run one worker of AREA (identity, registry) until SIGTERM. Settings: VERBUND_SERVING_*, VERBUND_<AREA>_*."""
+    """Run one worker of AREA (identity, exchange, registry, console) until SIGTERM.
+
+    Settings: VERBUND_SERVING_*, VERBUND_<AREA>_*.
+    """
     from verbund.policy import catalogue  # noqa: PLC0415 - `--help` needs none of it
 
     if area not in catalogue.AREAS:
