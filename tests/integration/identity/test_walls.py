@@ -108,3 +108,70 @@ def test_the_jobs_cannot(database_dsn: str, statement: str) -> None:
             tx.execute(statement)
     finally:
         jobs.close()
+
+
+@pytest.fixture
+def people(database_dsn: str, service: Database) -> Database:
+    """The service's role, over a provider and a person of each of two organisations."""
+    with psycopg.connect(database_dsn, user="postgres") as connection:
+        for organisation in (OWN, OTHER):
+            connection.execute(
+                "INSERT INTO identity.providers VALUES (%(o)s || '/providers/home', %(o)s, 'Home', 'https://' || %(o)s,"
+                " 'verbund', '{}', 'active', 1, NULL, NULL, now(), now())",
+                {"o": organisation},
+            )
+            connection.execute(
+                "INSERT INTO identity.people VALUES (%(o)s || '/people/a', %(o)s, %(o)s || '/providers/home', 'anna',"
+                " 'Anna', 'anna@example.org', now(), now())",
+                {"o": organisation},
+            )
+    return service
+
+
+def test_people_are_their_own_organisations(people: Database) -> None:
+    """For the operator too; providers the operator does see."""
+    for operator, providers in (("false", [OWN]), ("true", [OTHER, OWN])):
+        with people.transaction(as_(OWN)) as tx:
+            tx.one("SELECT set_config('verbund.operator', %(operator)s, true)", operator=operator)
+            found = tx.all("SELECT organisation FROM identity.people")
+            assert [row["organisation"] for row in found] == [OWN]
+            found = tx.all("SELECT organisation FROM identity.providers ORDER BY name")
+            assert [row["organisation"] for row in found] == providers
+    with people.transaction(as_(OWN)) as tx:
+        assert tx.execute("DELETE FROM identity.people") == 1
+
+
+def test_the_one_door_opens_one_row(people: Database) -> None:
+    """By issuer, audience and subject of an active provider of an active organisation; the other one is suspended."""
+    ask = "SELECT organisation, person FROM identity.sign_in(%(issuer)s, %(audience)s, %(subject)s)"
+    with people.read(as_(NOBODY)) as rows:
+        found = rows.all(ask, issuer=f"https://{OWN}", audience="verbund", subject="anna")
+        assert found == [{"organisation": OWN, "person": f"{OWN}/people/a"}]
+        assert rows.all(ask, issuer=f"https://{OWN}", audience="verbund", subject="x")[0]["person"] is None
+        assert not rows.all(ask, issuer=f"https://{OWN}", audience="other", subject="anna")
+        assert not rows.all(ask, issuer=f"https://{OTHER}", audience="verbund", subject="anna")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE identity.people SET home_subject = 'berta'",
+        "UPDATE identity.people SET name = 'x'",
+        "INSERT INTO identity.revoked_subjects VALUES ('x', 'organisations/other', now())",
+        "DELETE FROM identity.providers",
+    ],
+)
+def test_the_service_cannot_with_people(people: Database, statement: str) -> None:
+    """Nobody's pseudonym is given to another."""
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), people.transaction(as_(OWN)) as tx:
+        tx.execute(statement)
+
+
+def test_the_jobs_do_not_know_people(database_dsn: str) -> None:
+    """What is published of the erased is their pseudonym."""
+    jobs = Database(database_dsn, role="identity_jobs", schema="identity", pool_size=1)
+    try:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), jobs.read(as_(NOBODY)) as rows:
+            rows.all("SELECT name FROM identity.people")
+    finally:
+        jobs.close()
