@@ -46,8 +46,8 @@ def main(arguments: list[str]) -> int:
 
 
 def all_sources() -> list[str]:
-    """Every proto, by its path from protos/."""
-    return sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
+    """Every proto of ours, by its path from protos/."""
+    return sorted(str(path.relative_to(PROTOS)) for path in (PROTOS / "verbund").rglob("*.proto"))
 
 
 def write_image(image: Path, sources: list[str], validate: Path) -> None:
