@@ -1,5 +1,6 @@
 """A step's state, timeline entry, evidence intent and answer commit together; time's steps once; traces are linked."""
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -19,7 +20,7 @@ from verbund.exchange.timeline.tracing import link_to, origin_of_span
 from verbund.resources.names import DeliveryName
 from verbund.serving.call import Call
 
-from tests.integration.exchange.mesh import Mesh, intended, state_name
+from tests.integration.exchange.mesh import Mesh, add_document, intended, state_name
 from tests.support.members import new_id, refused
 
 
@@ -45,6 +46,7 @@ def superuser(mesh: Mesh, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 BREAKS = {
     "timeline": "ALTER TABLE exchange.timeline ADD CONSTRAINT broken CHECK (event <> 'submitted') NOT VALID",
     "evidence": "ALTER TABLE evidence.intents ADD CONSTRAINT broken CHECK (octet_length(leaf) < 1) NOT VALID",
@@ -194,3 +196,23 @@ def test_a_service_sees_nothing_by_its_own_role(mesh: Mesh) -> None:
             connection.execute("UPDATE exchange.deliveries SET parties = '{organisations/x}'")
     assert state_name(mesh.district.get(draft.name)) == "DRAFT"
     assert state_name(mesh.district.get(sent.name)) == "AVAILABLE"
+
+
+def test_a_submission_that_waits_for_an_upload_has_its_document(mesh: Mesh) -> None:
+    """Whichever of the two comes first, what was handed over is what the manifest names."""
+    draft = mesh.district.begin(mesh.mailbox)
+    mesh.district.add_document(draft.name, "a")
+    database = Database(mesh.dsn, role="exchange_service", schema="exchange", pool_size=1)
+    call = Call.internal("test", organisation=mesh.district.organisation)
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction(call) as tx:
+            add_document(tx, call, draft.name, "b", b"late", "application/pdf")
+            submitting = pool.submit(mesh.district.submit, draft.name)
+            with psycopg.connect(f"{mesh.dsn}&user=postgres", autocommit=True) as connection:
+                while not connection.execute(WAITING).fetchone():
+                    assert not submitting.done()
+        submitted = submitting.result()
+    database.close()
+    assert [document.name.rsplit("/", 1)[-1] for document in submitted.documents] == ["a", "b"]
+    lines = "".join(f"{document.sha256}  {document.name.rsplit('/', 1)[-1]}\n" for document in submitted.documents)
+    assert submitted.manifest_sha256 == hashlib.sha256(lines.encode()).hexdigest()
