@@ -1,8 +1,7 @@
 """Watches: streams that stay open and hold no worker.
 
 They stand on one experimental attribute of grpcio, `experimental_non_blocking`, which hands a handler a function to
-send
-with, and lets its thread go: see docs/adr/0005. Nothing outside this file and server.py knows of it.
+send with, and lets its thread go: see docs/adr/0005. Nothing outside this file, streams.py and server.py knows of it.
 """
 
 import queue

@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from verbund.exchange.v1 import upload_service_pb2_grpc
 from verbund.registry.v1 import change_service_pb2 as changes
 from verbund.registry.v1 import change_service_pb2_grpc as changes_grpc
 from verbund.registry.v1 import project_service_pb2 as pb
@@ -20,6 +21,7 @@ from verbund.serving.area import Area
 from verbund.serving.tokens import TokenVerifier
 
 from tests.integration.serving.test_frame import PROJECT, Changes, Projects
+from tests.integration.serving.test_streams import Uploads, pieces, streaming, unfinished
 from tests.support.serving import bearer, served
 from tests.support.tokens import Issuer
 
@@ -167,3 +169,31 @@ def test_no_secret_enters_a_span(channel: grpc.Channel, issuer: Issuer, spans: S
     written = spans.next().to_json()
     assert token not in written
     assert PROJECT not in written
+
+
+def test_a_span_of_an_upload_ends_with_it(issuer: Issuer, spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, refused in its middle, or left by its caller: one span, when it is over, with what became of it."""
+    tracer = spans.provider.get_tracer("test")
+    monkeypatch.setattr(trace, "get_tracer", lambda *_, **__: tracer)
+    uploads, release = Uploads(), threading.Event()
+    metadata = bearer(issuer.token())
+    with streaming(uploads, issuer, stream_pace_seconds=0.5) as channel:
+        stub = upload_service_pb2_grpc.UploadServiceStub(channel)
+        stub.UploadDocument(pieces(b"a", b"b"), metadata=metadata)
+        assert status_in(spans.next()) == "OK"
+        for messages in (pieces(b"a", b"refuse"), unfinished(release, b"a")):
+            with pytest.raises(grpc.RpcError):
+                stub.UploadDocument(messages, metadata=metadata)
+        assert status_in(spans.next()) == "NOT_FOUND"
+        assert status_in(spans.next()) == "RESOURCE_EXHAUSTED"
+        call = stub.UploadDocument.future(unfinished(release, b"a"), metadata=metadata)
+        for _ in range(4):
+            assert uploads.begun.acquire(timeout=10)
+        call.cancel()
+        assert status_in(spans.next()) == "CANCELLED"
+        release.set()
+
+
+def status_in(span: ReadableSpan) -> object:
+    """What became of the call."""
+    return dict(span.attributes or {})["rpc.response.status_code"]

@@ -1,0 +1,48 @@
+"""Whether the other side of a stream keeps up, and who has a place."""
+
+import time
+
+import pytest
+from verbund.serving.refusals import Exhausted
+from verbund.serving.streams import Pace, Places
+
+
+def test_only_waiting_counts() -> None:
+    """A stream that we hold up ourselves is not slow; one that moves nothing while we wait is."""
+    pace = Pace(bytes_per_second_min=1000, window_seconds=0.05)
+    time.sleep(0.06)
+    assert not pace.too_slow()
+    pace.wait()
+    assert not pace.too_slow()
+    time.sleep(0.06)
+    assert pace.too_slow()
+
+
+def test_bytes_win_time_back_but_not_more_than_a_window() -> None:
+    """Who has sent a gigabyte may not rest for hours after it."""
+    pace = Pace(bytes_per_second_min=1000, window_seconds=0.05)
+    pace.wait()
+    pace.moved(1_000_000_000)
+    pace.wait()
+    time.sleep(0.06)
+    assert pace.too_slow()
+    pace.moved(60)
+    assert not pace.too_slow()
+
+
+def test_places_are_free_again_whatever_happened() -> None:
+    """All for all, half for one; each comes back."""
+    places = Places(2)
+    with places.place("a"):
+        with pytest.raises(Exhausted) as caught, places.place("a"):
+            pass
+        assert caught.value.metadata["limit"] == "streams per organisation"
+        with places.place("b"), pytest.raises(Exhausted) as caught, places.place("c"):
+            pass
+        assert caught.value.metadata["limit"] == "streams"
+    with pytest.raises(ZeroDivisionError), places.place("a"):
+        raise ZeroDivisionError
+    with places.place("a"), places.place("b"):
+        pass
+    with Places(1).place("a"):
+        pass
