@@ -94,7 +94,9 @@ def write_stubs(target: Path, sources: list[str], validate: Path) -> int:
 def check(build: Path, image: Path, sources: list[str], validate: Path) -> int:
     """Formats, lints and compares; prints each finding and what mends it."""
     selected = ["--path", "verbund", "--config", str(PROTOS / "buf.yaml")]
-    failures = buf("lint", str(image), *selected) + buf("format", "--diff", "--exit-code", str(PROTOS))
+    failures = buf("lint", str(image), *selected) + buf(
+        "format", "--diff", "--exit-code", "--path", str(PROTOS / "verbund"), str(PROTOS)
+    )
     failures += buf("breaking", str(image), "--against", str(BASELINE), *selected)
     fresh = build / "stubs"
     write_stubs(fresh, sources, validate)

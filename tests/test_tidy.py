@@ -13,7 +13,7 @@ from verbund.policy import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "services" / "verbund"
-GENERATED = re.compile(r"_pb2(_grpc)?\.pyi?$|services/buf/")
+GENERATED = re.compile(r"_pb2(_grpc)?\.pyi?$|services/buf/|^protos/third_party/")
 AREAS = tuple(catalogue.AREAS)
 # Where SQL may be run: the doors and the migrations, and the traces' own SQLite; asking whether PostgreSQL answers.
 CURSORS = ("services/verbund/database/", "services/verbund/traces/", "services/verbund/embedded/postgres.py")
@@ -23,7 +23,7 @@ NAMES_BANNED = {"utils", "util", "common", "helpers", "helper", "manager", "base
 
 @cache
 def files() -> tuple[Path, ...]:
-    """Every file of the project, generated ones left out."""
+    """Every file of the project; generated ones and those of others are left out."""
     command = ["git", "ls-files", "-co", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     return tuple(ROOT / name for name in listed if name and not GENERATED.search(name) and (ROOT / name).is_file())

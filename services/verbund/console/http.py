@@ -11,13 +11,15 @@ from starlette.responses import Response
 
 from verbund.console.pages import contents, frame, service
 from verbund.console.pages.service import Document
-from verbund.console.routes import DOCS_PATH, OPENAPI_PATH, PAGES_PATH, ROUTES
+from verbund.console.routes import DOCS_PATH, OPENAPI_PATH, PAGES_PATH, PROTOS_PATH, ROUTES
+from verbund.protos.bundle import bundle, zipped
 from verbund.serving.call import Call
 from verbund.serving.guarded import guarded
 from verbund.serving.http import ASGIApp
 from verbund.serving.tokens import TokenVerifier
 
 HTML, CSS, JSON = "text/html; charset=utf-8", "text/css; charset=utf-8", "application/json"
+ZIP = "application/zip"
 # A page is text and one stylesheet: it loads nothing else, runs nothing, sends nothing, and stands in no frame.
 POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 SAFE = {
@@ -52,6 +54,7 @@ def entities_of(document: Document, text: bytes) -> Mapping[str, Entity]:
     return {
         OPENAPI_PATH: Entity.of(text, JSON),
         frame.STYLE: Entity.of(frame.style(), CSS),
+        PROTOS_PATH: Entity.of(zipped(bundle()), ZIP),
         **{path: Entity.of(page, HTML) for path, page in pages.items()},
     }
 

@@ -55,4 +55,10 @@ OPERATIONS: dict[str, Fragment] = {
         "parameters": [PAGE, CONDITION],
         "responses": answers("The page.", "text/html", HTML) | {"404": ABSENT},
     },
+    "console.protos.read": {
+        "summary": "Gives every proto, with all that it imports",
+        "description": "For clients in any language: unpacked, a plain `protoc` compiles them.",
+        "parameters": [CONDITION],
+        "responses": answers("The files.", "application/zip", {"type": "string", "format": "binary"}),
+    },
 }

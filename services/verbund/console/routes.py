@@ -6,6 +6,7 @@ from verbund.policy.v1 import policy_pb2 as pb
 OPENAPI_PATH = "/openapi.json"
 DOCS_PATH = "/docs"
 PAGES_PATH = "/docs/"
+PROTOS_PATH = "/protos.zip"
 READ = ("GET", "HEAD")
 
 
@@ -25,4 +26,5 @@ ROUTES: tuple[HttpRoute, ...] = (
     HttpRoute(area="console", methods=READ, path=OPENAPI_PATH, rule=public("console.openapi.read")),
     HttpRoute(area="console", methods=READ, path=DOCS_PATH, rule=public("console.contents.read")),
     HttpRoute(area="console", methods=READ, path=PAGES_PATH, rule=public("console.pages.read")),
+    HttpRoute(area="console", methods=READ, path=PROTOS_PATH, rule=public("console.protos.read")),
 )

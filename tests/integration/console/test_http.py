@@ -12,7 +12,7 @@ from verbund.console.main import build
 from verbund.serving.settings import ServingSettings
 from verbund.serving.worker import Pages, verifier_of
 
-PATHS = ["/openapi.json", "/docs", "/docs/refusals", "/docs/style.css", "/docs/verbund.registry.v1.ProjectService"]
+PATHS = ["/openapi.json", "/protos.zip", "/docs", "/docs/refusals", "/docs/style.css", "/docs/verbund.registry.v1.ProjectService"]
 
 
 @pytest.fixture(scope="module")
