@@ -77,8 +77,7 @@ class Authorization:
         if session is None or request.prompt == "login":
             return None
         age_max = inf if request.max_age_seconds is None else request.max_age_seconds
-        # max_age=0 asks for a sign-in as prompt=login does, however recent the last one is.
-        return session if self._issuer.now() - session.auth_time <= age_max and age_max > 0 else None
+        return session if self._issuer.now() - session.auth_time <= age_max else None
 
     def _taken(self, key: str, browser: str) -> AuthenticationRequest:
         form = self._issuer.forms.take(key)

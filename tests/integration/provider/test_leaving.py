@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.integration.provider.conftest import Visit
-from tests.integration.provider.visitor import AFTER_LOGOUT, DISTRICT, Visitor, sent
+from tests.integration.provider.visitor import AFTER_LOGOUT, CHANCELLERY, DISTRICT, USERNAME, Visitor, sent
 
 
 def leave(visitor: Visitor, **parameters: str) -> httpx.Response:
@@ -17,9 +17,10 @@ def is_signed_in(visitor: Visitor) -> bool:
     return "code" in sent(visitor.authorize(prompt="none"))
 
 
-def signed_in(visitor: Visitor) -> str:
+def signed_in(visitor: Visitor, *, username: str = USERNAME) -> str:
     """The id token of a visitor who signs in."""
-    return str(visitor.exchange(visitor.code()).json()["id_token"])
+    code = sent(visitor.login(visitor.authorize(), username=username))["code"]
+    return str(visitor.exchange(code).json()["id_token"])
 
 
 def test_who_shows_the_id_token_is_signed_out_and_sent_back(visitor: Visitor) -> None:
@@ -31,12 +32,12 @@ def test_who_shows_the_id_token_is_signed_out_and_sent_back(visitor: Visitor) ->
     assert not is_signed_in(visitor)
 
 
-@pytest.mark.parametrize("hint", ["none", "other"])
+@pytest.mark.parametrize("hint", ["none", "colleague", "other"])
 def test_who_does_not_is_asked_first(visit: Visit, hint: str) -> None:
     """A link on a foreign page signs nobody out; the form that asks is bound to the browser, and good once."""
-    visitor, other = visit(), visit(DISTRICT)
+    visitor, other = visit(), visit(DISTRICT if hint == "other" else CHANCELLERY)
     signed_in(visitor)
-    hints = {"id_token_hint": signed_in(other)} if hint == "other" else {}
+    hints = {} if hint == "none" else {"id_token_hint": signed_in(other, username="sachbearbeitung")}
     page = leave(visitor, client_id="verbund", post_logout_redirect_uri=AFTER_LOGOUT, **hints)
     assert page.status_code == 200
     assert is_signed_in(visitor)

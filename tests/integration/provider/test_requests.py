@@ -121,6 +121,7 @@ def test_what_cannot_be_read_is_refused_on_a_page(visitor: Visitor) -> None:
     assert [answer.status_code for answer in answers] == [413, 400, 400, 413, 415, 413, 400, 400]
     assert all("location" not in answer.headers for answer in answers)
     assert all("<h1>" in answer.text for answer in answers)
+    assert all(answer.headers["connection"] == "close" for answer in answers)
 
 
 @pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-padding: "])
