@@ -3,7 +3,11 @@
 Their rules stand in routes.py.
 """
 
+import asyncio
+import contextvars
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,7 +15,6 @@ from urllib.parse import parse_qsl
 import orjson
 import structlog
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -35,19 +38,19 @@ RETRY_SECONDS = "1"
 log = structlog.get_logger(__name__)
 
 
-def application(endpoint: TokenEndpoint, *, issuer: str, jwks_file: Path) -> Starlette:
-    """The ASGI application of identity's HTTP routes."""
+def application(endpoint: TokenEndpoint, *, issuer: str, jwks_file: Path, threads: Executor) -> Starlette:
+    """The ASGI application of identity's HTTP routes, whose work is done in `threads`."""
     known = metadata(issuer)
 
     async def metadata_read(_request: Request) -> Response:
         return JSONResponse(known, headers=METADATA_HEADERS)
 
     async def keys_read(_request: Request) -> Response:
-        return await run_in_threadpool(published_keys, jwks_file)
+        return await run_in(threads, published_keys, jwks_file)
 
     handlers = {
-        "identity.tokens.issue": form_route(lambda form: issued(endpoint, form)),
-        "identity.tokens.revoke": form_route(lambda form: revoked(endpoint, form)),
+        "identity.tokens.issue": form_route(threads, lambda form: issued(endpoint, form)),
+        "identity.tokens.revoke": form_route(threads, lambda form: revoked(endpoint, form)),
         "identity.keys.read": keys_read,
         "identity.metadata.read": metadata_read,
     }
@@ -95,7 +98,7 @@ def published_keys(jwks_file: Path) -> Response:
         return unavailable()
 
 
-def form_route(handle: Callable[[Form], Response]) -> Callable[[Request], Any]:
+def form_route(threads: Executor, handle: Callable[[Form], Response]) -> Callable[[Request], Any]:
     """A route that reads a form, and hands it to a synchronous function in a thread."""
 
     async def route(request: Request) -> Response:
@@ -106,9 +109,15 @@ def form_route(handle: Callable[[Form], Response]) -> Callable[[Request], Any]:
             return error_of(error, scheme)
         except ClientDisconnect:
             return Response(status_code=400)
-        return await run_in_threadpool(answer, handle, form, scheme)
+        return await run_in(threads, answer, handle, form, scheme)
 
     return route
+
+
+async def run_in(threads: Executor, work: Callable[..., Response], *arguments: Any) -> Response:
+    """What `work` answers in one of the threads, as part of the request's trace."""
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(threads, partial(context.run, work, *arguments))
 
 
 def answer(handle: Callable[[Form], Response], form: Form, scheme: str) -> Response:

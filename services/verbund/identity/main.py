@@ -1,6 +1,7 @@
 """Composes identity: settings -> database -> stores -> servicers, HTTP routes and jobs."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from verbund import settings as loader
 from verbund.clock import wall_clock
@@ -46,6 +47,8 @@ ROTATE_SECONDS = 1.0
 TURNS_MAX = 3  # a new mesh makes its first key, publishes it, and signs with it, in one go
 SWEEP_SECONDS = 30.0
 JOB_CONNECTIONS = 4
+# Of one worker, for the OAuth routes: as with calls, more of them only fight for the interpreter.
+HTTP_THREADS = 6
 # Used assertions, revoked tokens, invitations that ended long ago, and the answers to requests that were made 48 hours
 # ago.
 EXPIRED = (
@@ -96,9 +99,13 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:  # n
     home_tokens = HomeTokens(key_of=keyrings.key_of, clock=wall_clock)
     signer = Signer(database=database, keys=keys, seal=seal)
     endpoint = endpoint_of(settings, serving, database, signer, publisher, home_tokens)
-    application = http.application(endpoint, issuer=serving.issuer, jwks_file=settings.publish_dir / JWKS)
+    threads = ThreadPoolExecutor(HTTP_THREADS, thread_name_prefix="oauth")
+    application = http.application(
+        endpoint, issuer=serving.issuer, jwks_file=settings.publish_dir / JWKS, threads=threads
+    )
 
     def close() -> None:
+        threads.shutdown()
         keyrings.close()
         database.close()
         jobs.close()

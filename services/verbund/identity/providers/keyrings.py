@@ -18,7 +18,7 @@ FETCH_EVERY_SECONDS = 10.0  # one provider at most, whatever its tokens say
 FRESH_SECONDS = 300.0  # a key that a provider withdraws is good for no longer
 KEPT_SECONDS = 3600.0  # while the provider cannot be reached
 FETCHES_MAX = 4  # at the same time
-WAITING_MAX = 8  # for the keys of one provider: more would take the threads from everybody else's tokens
+WAITING_MAX = 2  # for the keys of one provider: more would take the threads from everybody else's tokens
 ISSUERS_MAX = 1024
 
 Get = Callable[[str, float], bytes]  # a document by its URL, until a time of `time.monotonic()`; raises FetchError
