@@ -22,7 +22,7 @@ def listener(settings: GatewaySettings, services: Sequence[ServiceDescriptor]) -
         "address": {"socket_address": {"address": settings.host, "port_value": settings.port}},
         # Two gateways on one port would share its calls unnoticed; without this the second one fails.
         "enable_reuse_port": False,
-        "per_connection_buffer_limit_bytes": 1024 * 1024,
+        "per_connection_buffer_limit_bytes": 256 * 1024,
         "listener_filters": [
             extension(
                 "envoy.filters.listener.tls_inspector", "extensions.filters.listener.tls_inspector.v3.TlsInspector"

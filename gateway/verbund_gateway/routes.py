@@ -23,6 +23,7 @@ ASKED = "authorization,content-type,grpc-timeout,x-grpc-web,x-user-agent,if-matc
 # A call that no worker received can be sent to another one; one that may have begun, only where its rule says so.
 NOT_RECEIVED, MAYBE_BEGUN = "connect-failure,refused-stream", "reset"
 MARGIN_SECONDS = 0.1
+RETRY_BYTES_MAX = 64 * 1024
 
 
 def route_configuration(settings: GatewaySettings, areas: Areas, http_routes: Iterable[HttpRoute]) -> Config:
@@ -80,7 +81,10 @@ def method_route(settings: GatewaySettings, area: str, method: MethodDescriptor,
         "route": target,
         **ruled(rule),
     }
-    found["typed_per_filter_config"] |= limits.streamed() | limits.unbounded_body() if method.client_streaming else {}
+    if method.client_streaming:
+        found["typed_per_filter_config"] |= limits.streamed() | limits.unbounded_body()
+        # A stream that has begun is not kept for another worker: Envoy would hold 16 MiB of each.
+        found["per_request_buffer_limit_bytes"] = RETRY_BYTES_MAX
     return found
 
 
