@@ -200,6 +200,7 @@ class HttpServer:
 
     def __init__(self, application: Any, place: Path | int) -> None:
         listener = listening_on(place)
+        listener.listen()  # who comes before the loop runs waits, and is not turned away
         config = uvicorn.Config(
             application,
             log_config=None,
