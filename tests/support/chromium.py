@@ -1,10 +1,6 @@
 """A real browser: Debian's Chromium without a window, driven by Playwright. It reaches this machine and no other."""
 
-import fcntl
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.lacking import lacking
+from tests.support.debian import program
 
 if TYPE_CHECKING:  # imported where it is used: most tests need no browser, and the driver takes its time
     from playwright.sync_api import Browser, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-INSTALL = (("apt-get", "update"), ("apt-get", "install", "-y", "--no-install-recommends", "chromium"))
-INSTALL_SECONDS_MAX = 600
 ANSWER_MILLISECONDS_MAX = 60_000
 ARGUMENTS = (
     "--disable-gpu",
@@ -36,29 +30,7 @@ ARGUMENTS = (
 @pytest.fixture(scope="session")
 def chromium() -> Path:
     """The browser's program, installed once where that is possible; the test is skipped where it is not."""
-    lock = Path(tempfile.gettempdir(), f"verbund-chromium-{os.getuid()}.lock")
-    with lock.open("w") as file:  # released when it is closed; programs that are started do not inherit it
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return found() or installed()
-
-
-def found() -> Path | None:
-    """Where a Chromium is installed already."""
-    return next((Path(path) for path in map(shutil.which, NAMES) if path), None)
-
-
-def installed() -> Path:
-    """Installs Debian's Chromium."""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        lacking("Chromium is not installed, and only root can install it, with apt-get")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in INSTALL:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=INSTALL_SECONDS_MAX, check=False
-        )
-        if done.returncode:
-            lacking(f"Chromium cannot be installed here: {done.stderr.strip().splitlines()[-1:]}")
-    return found() or lacking("apt-get has installed chromium, but there is no such program")
+    return program("chromium", *NAMES)
 
 
 @pytest.fixture(scope="module")

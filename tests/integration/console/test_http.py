@@ -2,17 +2,27 @@
 
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 
 import httpx
 import pytest
 from verbund.console.main import build
+from verbund.protos.bundle import bundle
 from verbund.serving.settings import ServingSettings
 from verbund.serving.worker import Pages, verifier_of
 
-PATHS = ["/openapi.json", "/protos.zip", "/docs", "/docs/refusals", "/docs/style.css", "/docs/verbund.registry.v1.ProjectService"]
+PATHS = [
+    "/openapi.json",
+    "/protos.zip",
+    "/docs",
+    "/docs/refusals",
+    "/docs/style.css",
+    "/docs/verbund.registry.v1.ProjectService",
+]
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +94,11 @@ def test_the_document_is_the_one_that_is_kept(client: httpx.Client) -> None:
     assert answer.headers["content-type"] == "application/json"
     assert json.loads(answer.content)["openapi"].startswith("3.1.")
     assert answer.content == (files("verbund.console") / "openapi.json").read_bytes()
+
+
+def test_the_protos_are_those_that_are_exported(client: httpx.Client) -> None:
+    """One ZIP, for clients in other languages."""
+    answer = client.get("/protos.zip")
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(BytesIO(answer.content)) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == dict(bundle())
