@@ -10,6 +10,7 @@ from verbund_gateway.settings import GRPC, GatewaySettings
 
 PROTOCOLS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 COLLECTOR = "traces"
+STREAM_BYTES_MAX, CONNECTION_BYTES_MAX = 512 * 1024, 4 * 1024 * 1024
 
 
 def clusters(settings: GatewaySettings, areas: Iterable[str], http_areas: Iterable[str]) -> list[Config]:
@@ -92,7 +93,9 @@ def protocol_options(*, http2: bool) -> Config:
     """How the gateway speaks to a worker."""
     # A dead process closes its connections; the ping finds one that hangs.
     alive = {"connection_keepalive": {"interval": seconds(30), "timeout": seconds(5)}}
-    explicit: Config = {"http2_protocol_options": alive} if http2 else {"http_protocol_options": {}}
+    # Envoy holds as much of each stream for a worker as it takes from one unasked: 16 MiB by itself.
+    windows = {"initial_stream_window_size": STREAM_BYTES_MAX, "initial_connection_window_size": CONNECTION_BYTES_MAX}
+    explicit: Config = {"http2_protocol_options": alive | windows} if http2 else {"http_protocol_options": {}}
     return typed(
         "extensions.upstreams.http.v3.HttpProtocolOptions",
         common_http_protocol_options={"idle_timeout": seconds(300)},
