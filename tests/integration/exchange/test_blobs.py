@@ -11,10 +11,13 @@ import grpc
 import psycopg
 import pytest
 from verbund.database.database import Database
-from verbund.exchange.blobs.directory import BlobDirectory, Damaged
+from verbund.exchange.blobs.directory import FREE_CHECK_BYTES, BlobDirectory, Damaged
 from verbund.exchange.blobs.sweeping import BlobSweep
+from verbund.exchange.documents.domain import CONTENT_BYTES_MAX
 from verbund.exchange.documents.store import DocumentStore
+from verbund.exchange.settings import ExchangeSettings
 from verbund.serving.refusals import Exhausted
+from verbund.serving.settings import ServingSettings
 
 from tests.integration.exchange.files import SENDER, digest_of, exchanging
 
@@ -123,6 +126,16 @@ def test_the_last_room_is_not_taken(tmp_path: Path) -> None:
     with pytest.raises(Exhausted) as caught, blobs.incoming():
         pass
     assert (caught.value.reason, caught.value.retry_seconds) == ("STORAGE_FULL", 10.0)
+
+
+def test_uploads_at_once_do_not_fill_the_disk_unseen(tmp_path: Path) -> None:
+    """By default, what all of them may write before they look again leaves the database half of what it needs."""
+    exchange = ExchangeSettings(blob_dir=tmp_path)
+    serving = ServingSettings(
+        issuer="https://mesh.example", jwks_file=tmp_path, revocations_file=tmp_path, socket_dir=tmp_path
+    )
+    unseen = serving.workers * serving.streams_max * (FREE_CHECK_BYTES + CONTENT_BYTES_MAX)
+    assert unseen <= exchange.free_bytes_min // 2
 
 
 def test_only_what_nobody_names_is_swept(

@@ -53,6 +53,9 @@ def test_a_media_type() -> None:
     for wrong in ("pdf", "a/b/c", "a/", "text/html\r\nx: y", "text/plain;", "text/*", "ä/b"):
         with pytest.raises(Invalid):
             checked_media_type(wrong)
+    assert checked_media_type("a/" + "b" * 125)
+    with pytest.raises(Invalid):
+        checked_media_type("a/" + "b" * 126)
 
 
 def test_an_upload_goes_to_the_callers_own_organisation() -> None:

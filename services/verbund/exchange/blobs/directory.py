@@ -18,7 +18,7 @@ import structlog
 
 from verbund.serving.refusals import Exhausted
 
-FREE_CHECK_BYTES = 64 * 1024 * 1024
+FREE_CHECK_BYTES = 4 * 1024 * 1024  # of each upload: what all of them write unseen must fit in what is left free
 LOCKING_SECONDS = 2.0  # more than any process needs from making a file to locking it
 RETRY_SECONDS = 10.0
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -17,6 +17,7 @@ from verbund.serving.refusals import Absent, Exists, Invalid, StateForbids, Viol
 FILE_NAME_BYTES_MAX = 255
 CONTENT_BYTES_MAX = 1024 * 1024  # of one piece
 MEDIA_TYPE_DEFAULT = "application/octet-stream"
+MEDIA_TYPE_LENGTH_MAX = 127  # as the proto has it; a type that comes with the content has no other bound
 # RFC 6838, section 4.2, and parameters as RFC 9110, section 5.6.6, writes them.
 MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*"
@@ -144,6 +145,8 @@ def checked_file_name(name: str) -> str:
 def checked_media_type(media_type: str) -> str:
     """The media type, what is not known by the type of unknown content; raises Invalid."""
     found = media_type.strip() or MEDIA_TYPE_DEFAULT
+    if len(found) > MEDIA_TYPE_LENGTH_MAX:
+        raise Invalid("media_type", f"has more than {MEDIA_TYPE_LENGTH_MAX} characters")
     if not MEDIA_TYPE.fullmatch(found):
         raise Invalid("media_type", "is not a media type (RFC 6838)")
     return found
