@@ -16,6 +16,7 @@ COMMANDS = {
     "doctor": ("verbund.doctor.commands:doctor", "Check this machine and installation, and say what to mend."),
     "org": ("verbund.identity.invitations.commands:org", "Invite organisations and admit them, or join as one."),
     "token": ("verbund.sdk.commands:token", "Print an access token of a system, for curl and other tools."),
+    "env": ("verbund.sdk.environment:env", "Print what any tool needs to call the mesh, as variables of a shell."),
     "protos": ("verbund.protos.commands:protos", "Export the protos, for clients in any language."),
     "project": ("verbund.registry.commands:project", "Import and find projects."),
     "send": ("verbund.exchange.commands:send", "Send files to a mailbox of another organisation."),
@@ -28,7 +29,7 @@ COMMANDS = {
     "serve": ("verbund.serving.commands:serve", "Run one worker of an area."),
 }
 # What a department's installation can run, without the extra 'server'.
-OF_CLIENTS = frozenset({"doctor", "org", "token", "protos", "project", "send", "inbox", "delivery"})
+OF_CLIENTS = frozenset({"doctor", "org", "token", "env", "protos", "project", "send", "inbox", "delivery"})
 INSTALL_SERVER = "pip install 'verbund[server]'"
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import httpx
 from joserfc import jwt
+from joserfc.errors import InvalidKeyTypeError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 
 from verbund.sdk.refusals import TokenRefused
@@ -28,6 +29,7 @@ LAST_SECONDS = 2  # a token with less left would expire on its way
 Clock = Callable[[], float]
 Given = str | Callable[[], str]
 """A token, or what gives one whenever it is asked."""
+PrivateKey = ECKey | OKPKey | RSAKey
 
 
 class TokenSource(Protocol):
@@ -62,12 +64,23 @@ class Token:
     expires_at: float
 
 
-def read_key(path: Path) -> Key:
-    """The private JSON Web Key (RFC 7517) in a file; raises ValueError for a public one."""
-    key = import_key(json.loads(path.read_text()))
+def read_key(path: Path) -> PrivateKey:
+    """The private key in a file, a JSON Web Key (RFC 7517) or PEM; raises ValueError for a public one."""
+    text = path.read_text()
+    key = key_of_pem(text) if text.startswith("-----BEGIN ") else import_key(json.loads(text))
     if not isinstance(key, ECKey | OKPKey | RSAKey) or not key.is_private:
         raise ValueError(f"{path} does not hold a private key")
     return key
+
+
+def key_of_pem(text: str) -> PrivateKey | None:
+    """The key in PEM, of whichever kind it is; None where it is of none that the mesh takes."""
+    for kind in (ECKey, OKPKey, RSAKey):
+        try:
+            return kind.import_key(text)
+        except InvalidKeyTypeError:
+            continue
+    return None
 
 
 class Tokens:

@@ -248,6 +248,21 @@ def test_a_home_gives_its_systems(
         Client.from_home(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize(
+    "key",
+    [ECKey.generate_key("P-256"), OKPKey.generate_key("Ed25519"), RSAKey.generate_key(2048)],
+    ids=lambda k: k.key_type,
+)
+def test_a_key_may_be_pem(key: ECKey | OKPKey | RSAKey, tmp_path: Path) -> None:
+    """Of every kind that the mesh takes; a public one is refused there too."""
+    path = tmp_path / "key.pem"
+    path.write_bytes(key.as_pem(private=True))
+    assert read_key(path).thumbprint() == key.thumbprint()
+    path.write_bytes(key.as_pem(private=False))
+    with pytest.raises(ValueError, match="private"):
+        read_key(path)
+
+
 def test_a_public_key_is_no_key(tmp_path: Path) -> None:
     """The mistake is told when the client is made, not with the first call."""
     path = tmp_path / "public.json"
