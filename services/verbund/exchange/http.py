@@ -3,6 +3,7 @@
 A download that cannot be carried on breaks off, so that its client sees an error: the length was said before.
 """
 
+import asyncio
 import base64
 import contextlib
 import re
@@ -21,15 +22,16 @@ from verbund.exchange.blobs.directory import Blob, BlobDirectory
 from verbund.exchange.deliveries.domain import Document
 from verbund.exchange.routes import DOWNLOAD, ROUTES
 from verbund.resources.names import DocumentName
-from verbund.serving.call import Call
+from verbund.serving.call import Call, Principal
 from verbund.serving.guarded import guarded, refused
 from verbund.serving.http import ASGIApp
-from verbund.serving.refusals import Absent, Exhausted, Invalid
+from verbund.serving.refusals import Absent, Exhausted, Invalid, Refusal, Unauthenticated
 from verbund.serving.streams import Pace, Places
 from verbund.serving.tokens import TokenVerifier
 
 PIECE_BYTES = 1024 * 1024
-NAME = re.compile(r"organisations/[^/]+/deliveries/[^/]+/documents/[^/]+")
+LOOK_SECONDS = 0.25
+NAME = re.compile(r"organisations/[a-z0-9-]+/deliveries/[a-z0-9-]+/documents/[a-z0-9-]+")
 RANGE = re.compile(r"bytes=[ \t]*(\d{0,18})-(\d{0,18})[ \t]*", re.ASCII)
 # What a browser shows in our place it must not run: content comes from others.
 SAFE = {
@@ -69,11 +71,13 @@ class Downloads:
         *,
         places: Places,
         pace: Callable[[], Pace],
+        revoked: Callable[[Principal], bool],
     ) -> None:
         self._find = find
         self._blobs = blobs
         self._places = places
         self._pace = pace
+        self._revoked = revoked
 
     def application(self, verifier: TokenVerifier) -> ASGIApp:
         """The ASGI application of the exchange's HTTP routes."""
@@ -111,23 +115,44 @@ class Downloads:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._places.place(call.organisation))
             blob = stack.enter_context(self._blobs.open(document.sha256, document.size_bytes))
-            content = pieces(blob, span, self._pace())
-            return Held(content, status, headers, held=stack.pop_all())
+            pace = self._pace()
+
+            def overdue() -> Refusal | None:
+                if self._revoked(call.principal):
+                    return Unauthenticated("TOKEN_INVALID")
+                return too_slow() if pace.too_slow() else None
+
+            return Held(pieces(blob, span, pace), status, headers, held=stack.pop_all(), overdue=overdue)
 
 
 class Held(StreamingResponse):
-    """An answer that lets go of what it holds when it ends, however it ends."""
+    """An answer that lets go of what it holds when it ends, however it ends. It is ended when it is overdue."""
 
     def __init__(
-        self, content: AsyncIterator[bytes], status: int, headers: Mapping[str, str], *, held: contextlib.ExitStack
+        self,
+        content: AsyncIterator[bytes],
+        status: int,
+        headers: Mapping[str, str],
+        *,
+        held: contextlib.ExitStack,
+        overdue: Callable[[], Refusal | None],
     ) -> None:
         super().__init__(content, status_code=status, headers=headers)
         self._held = held
+        self._overdue = overdue
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the answer."""
+        """Sends the answer; raises the refusal of one that is overdue, though its client takes nothing meanwhile."""
         with self._held:
-            await super().__call__(scope, receive, send)
+            sending = asyncio.ensure_future(super().__call__(scope, receive, send))
+            try:
+                while not (await asyncio.wait((sending,), timeout=LOOK_SECONDS))[0]:
+                    if refusal := self._overdue():
+                        raise refusal
+                await sending
+            finally:  # its file is closed when nothing reads it any more
+                sending.cancel()
+                await asyncio.wait((sending,))
 
 
 async def pieces(blob: Blob, span: Span, pace: Pace) -> AsyncIterator[bytes]:
@@ -138,7 +163,12 @@ async def pieces(blob: Blob, span: Span, pace: Pace) -> AsyncIterator[bytes]:
         yield piece
         pace.moved(len(piece))
         if pace.too_slow():
-            raise Exhausted(limit="stream pace", reason="STREAM_TOO_SLOW")
+            raise too_slow()
+
+
+def too_slow() -> Exhausted:
+    """The refusal of a client that does not keep up."""
+    return Exhausted(limit="stream pace", reason="STREAM_TOO_SLOW")
 
 
 def headers_of(document: Document) -> dict[str, str]:

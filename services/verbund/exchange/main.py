@@ -71,7 +71,13 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:
         documents_max=settings.documents_max,
         clock=wall_clock,
     )
-    downloads = Downloads(uploads.find, blobs, places=Places(settings.downloads_max), pace=lambda: pace_of(serving))
+    downloads = Downloads(
+        uploads.find,
+        blobs,
+        places=Places(settings.downloads_max),
+        pace=lambda: pace_of(serving),
+        revoked=verifier.revoked,
+    )
     swept = BlobSweep(jobs, documents, blobs, settings.content_keep_seconds)
 
     def close() -> None:

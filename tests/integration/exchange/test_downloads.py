@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import httpx
+import psutil
 import pytest
 from verbund.exchange.v1 import upload_service_pb2 as pb
 
@@ -316,6 +317,39 @@ def test_a_download_that_breaks_off_is_an_error(
         case _:
             assert curled(exchange, name, tmp_path / "file", strike, "--http2" if way == "http/2" else "--http1.1") != 0
             assert (tmp_path / "file").stat().st_size < 64 * MIB
+
+
+@pytest.mark.parametrize("cause", ["stalled", "revoked"])
+def test_a_download_that_nobody_takes_lets_go(postgres: Cluster, tmp_path: Path, cause: str) -> None:
+    """A client that takes a little and then nothing loses its place, and one whose token is taken back the rest."""
+    database = postgres.create(template="template")
+    pace = "1" if cause == "stalled" else "600"
+    given = {"VERBUND_SERVING_STREAM_PACE_SECONDS": pace}
+    with exchanging(f"postgresql:///{database}?host={postgres.directory}", tmp_path, **given) as found:
+        name = f"{found.draft()}/documents/large"
+        with found.client() as client:
+            asked = {"fileName": "large.bin", "mediaType": "application/octet-stream"}
+            assert client.put(f"/v1/{name}", params=asked, content=pieces(64 * MIB)).status_code == 200
+            worker = psutil.Process(found.process.pid)
+            with client.stream("GET", f"/files/{name}") as answer:
+                received = answer.iter_raw(MIB)
+                next(received)
+                assert reads_contents(worker, found.blobs)
+                if cause == "revoked":
+                    sender = f"organisations/{SENDER}"
+                    found.mesh.issuer.revoke({"kind": "org", "value": sender, "before": int(time.time()) + 100})
+                end = time.monotonic() + 20
+                while reads_contents(worker, found.blobs):
+                    assert time.monotonic() < end
+                    time.sleep(0.05)
+                with pytest.raises(httpx.RemoteProtocolError):
+                    list(received)
+    postgres.drop(database)
+
+
+def reads_contents(process: psutil.Process, blobs: Path) -> bool:
+    """Whether a worker has a content open."""
+    return any(Path(file.path).is_relative_to(blobs / "sha256") for file in process.open_files())
 
 
 def curled(exchange: Exchange, name: str, file: Path, strike: Any, flag: str) -> int:
