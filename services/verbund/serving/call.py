@@ -20,6 +20,7 @@ class Principal:
     organisation: OrganisationName
     system: SystemName | None = None
     provider: ProviderName | None = None  # by which a person signed in at home
+    actor: SystemName | None = None  # that the person's token was given to
     roles: frozenset[str] = frozenset()
     assurance: int = policy_pb2.ASSURANCE_LOW
     token_id: str = ""

@@ -75,6 +75,7 @@ class Revocations:
         named = (
             ("jti", principal.token_id),
             ("sub", principal.subject),
+            ("sub", principal.actor or ""),
             ("idp", principal.provider or ""),
             ("org", principal.organisation),
         )
@@ -172,6 +173,7 @@ class TokenVerifier:
             organisation=OrganisationName(str(claims["org"])),
             system=SystemName(str(claims["sys"])) if claims.get("sys") else None,
             provider=ProviderName(str(claims["idp"])) if claims.get("idp") else None,
+            actor=SystemName(str(claims["act"]["sub"])) if claims.get("act") else None,
             roles=frozenset(roles[:ROLES_MAX]),
             assurance=ASSURANCES[claims["acr"]],
             token_id=str(claims["jti"]),

@@ -12,6 +12,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 from verbund.identity.v1 import organisation_service_pb2 as organisations_pb
 from verbund.identity.v1 import person_service_pb2 as people_pb
 from verbund.identity.v1 import provider_service_pb2 as pb
+from verbund.identity.v1 import system_service_pb2 as systems_pb
 from verbund.serving.refusals import Unauthenticated
 
 from tests.integration.identity.mesh import ASSERTION_TYPE, ISSUER, Refused
@@ -286,6 +287,24 @@ def test_a_suspended_organisation_ends_its_peoples_tokens(sign_ins: SignIns) -> 
     resume = organisations_pb.ResumeOrganisationRequest(name=organisation)
     sign_ins.mesh.organisations.ResumeOrganisation(resume, metadata=operator)
     assert accepted(sign_ins, sign_ins.token(at="closing"))
+
+
+def test_a_suspended_system_ends_the_tokens_that_it_was_given(sign_ins: SignIns) -> None:
+    """A person's token in its hands ends with its own; the person's others do not."""
+    portal = sign_ins.mesh.register(sign_ins.organisation, "portal", "system")
+
+    def given() -> str:
+        proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": portal.assertion()}
+        return str(sign_ins.exchange(sign_ins.home.token(), **proof).json()["access_token"])
+
+    token, other = given(), sign_ins.token()
+    assert accepted(sign_ins, token)
+    name = {"name": portal.name}
+    sign_ins.mesh.systems.SuspendSystem(systems_pb.SuspendSystemRequest(**name), metadata=sign_ins.as_admin())
+    assert (accepted(sign_ins, token), accepted(sign_ins, other)) == (False, True)
+    sign_ins.mesh.systems.ResumeSystem(systems_pb.ResumeSystemRequest(**name), metadata=sign_ins.as_admin())
+    assert accepted(sign_ins, given())
+    assert not accepted(sign_ins, token)
 
 
 def test_an_erased_person_is_gone_and_comes_back_as_somebody_else(sign_ins: SignIns) -> None:

@@ -63,7 +63,8 @@ class TokenExchange:
             if refusal.fault is Fault.PROVIDER:
                 raise Down from None
             raise GrantRefused from None
-        issued_at = issue_time(home.resume_time, started)
+        resumed = (home.resume_time, client.resume_time if client else None)
+        issued_at = max(issue_time(each, started) for each in resumed)
         life_seconds = min(self._terms.life_seconds, sign_in.expires_at - issued_at)
         if not fits(form, home, client) or life_seconds < 1:
             raise GrantRefused
