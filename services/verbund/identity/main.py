@@ -95,8 +95,10 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:  # n
     )
     rotation = Rotation(database=jobs, keys=keys, seal=seal, schedule=settings.schedule, clock=wall_clock)
     fetcher = Fetcher(ca_file=settings.provider_ca_file, private_addresses=settings.provider_private_addresses)
-    keyrings = Keyrings(fetcher.get)
+    keyrings, tried = Keyrings(fetcher.get), Keyrings(fetcher.get)
     home_tokens = HomeTokens(key_of=keyrings.key_of, clock=wall_clock)
+    # Apart, since what a member tries may name any issuer: it takes no place among those that people sign in with.
+    tried_tokens = HomeTokens(key_of=tried.key_of, clock=wall_clock)
     signer = Signer(database=database, keys=keys, seal=seal)
     endpoint = endpoint_of(settings, serving, database, signer, publisher, home_tokens)
     threads = ThreadPoolExecutor(HTTP_THREADS, thread_name_prefix="oauth")
@@ -107,6 +109,7 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:  # n
     def close() -> None:
         threads.shutdown()
         keyrings.close()
+        tried.close()
         database.close()
         jobs.close()
 
@@ -114,7 +117,7 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:  # n
         name="identity",
         servicers=(
             *members_of(database, organisations, publisher),
-            *people_of(settings, serving, database, organisations, publisher, home_tokens),
+            *people_of(settings, serving, database, organisations, publisher, tried_tokens),
             InvitationServicer(
                 database=database,
                 invitations=InvitationStore(),

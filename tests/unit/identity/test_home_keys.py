@@ -15,6 +15,7 @@ from verbund.identity.providers.keyrings import (
     FETCH_EVERY_SECONDS,
     FRESH_SECONDS,
     KEPT_SECONDS,
+    WAITING_ALL_MAX,
     WAITING_MAX,
     Keyrings,
 )
@@ -139,6 +140,27 @@ def test_many_who_wait_ask_once(documents: Documents) -> None:
         documents.slow.set()
         assert sum(answer.result() for answer in answers) == WAITING_MAX
     assert documents.asked == 1
+    rings.close()
+
+
+def test_many_providers_that_do_not_answer_hold_few_threads(documents: Documents) -> None:
+    """Whoever has twenty of them takes no more of the token endpoint than that; others go on with what is known."""
+    rings = asked_by(documents, Seconds())
+    known = rings.key_of(ISSUER, KEY.kid, "ES256")
+    documents.slow.clear()
+
+    def ask(number: int) -> None:
+        with pytest.raises(TokenRefused):
+            rings.key_of(f"{ISSUER}/{number}", KEY.kid, "ES256")
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(ask, number) for number in range(20)]
+        while sum(answer.done() for answer in answers) < 20 - WAITING_ALL_MAX:
+            time.sleep(0.01)
+        assert rings.key_of(ISSUER, KEY.kid, "ES256") is known
+        documents.slow.set()
+        for answer in answers:
+            answer.result()
     rings.close()
 
 

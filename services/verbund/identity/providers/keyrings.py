@@ -19,6 +19,7 @@ FRESH_SECONDS = 300.0  # a key that a provider withdraws is good for no longer
 KEPT_SECONDS = 3600.0  # while the provider cannot be reached
 FETCHES_MAX = 4  # at the same time
 WAITING_MAX = 2  # for the keys of one provider: more would take the threads from everybody else's tokens
+WAITING_ALL_MAX = 3  # for those of any, as one member may have many providers that do not answer
 ISSUERS_MAX = 1024
 
 Get = Callable[[str, float], bytes]  # a document by its URL, until a time of `time.monotonic()`; raises FetchError
@@ -54,6 +55,7 @@ class Keyrings:
         self._lock = threading.Lock()
         self._rings: dict[str, Keyring] = {}
         self._pool = ThreadPoolExecutor(FETCHES_MAX, thread_name_prefix="provider-keys")
+        self._places = threading.BoundedSemaphore(WAITING_ALL_MAX)
 
     def close(self) -> None:
         """Lets the fetches in progress end; they have a deadline."""
@@ -93,12 +95,13 @@ class Keyrings:
                 ring.next_fetch_at = self._clock() + FETCH_EVERY_SECONDS
                 ring.fetching = self._pool.submit(self._fetch, ring)
             fetching = ring.fetching
-            if ring.waiting >= WAITING_MAX:
+            if ring.waiting >= WAITING_MAX or not self._places.acquire(blocking=False):
                 return
             ring.waiting += 1
         try:
             wait([fetching], timeout=FETCH_SECONDS_MAX)
         finally:
+            self._places.release()
             with ring.lock:
                 ring.waiting -= 1
 
