@@ -19,7 +19,7 @@ from verbund.identity.providers.keyrings import (
     WAITING_MAX,
     Keyrings,
 )
-from verbund.identity.providers.outbound import FetchError, may_be_asked, target_of
+from verbund.identity.providers.outbound import Fetcher, FetchError, may_be_asked, target_of
 
 ISSUER = "https://home.example"
 KEY, NEW = (ECKey.generate_key("P-256", auto_kid=True) for _ in range(2))
@@ -244,12 +244,23 @@ def test_a_provider_that_does_not_say_what_it_should(configuration: bytes, keys:
         ("::", False, False),
         ("2002:7f00:1::", False, False),
         ("2001:0:1:2::3", False, False),
+        ("::127.0.0.1", False, False),
+        ("64:ff9b:1::7f00:1", False, False),
+        ("::ffff:0:7f00:1", False, False),
+        ("fec0::1", False, False),
     ],
 )
 def test_where_identity_asks(address: str, public: bool, private: bool) -> None:
     """Public addresses; private ones where the setting allows; the places where clouds keep secrets never."""
     found = ipaddress.ip_address(address)
     assert (may_be_asked(found, private=False), may_be_asked(found, private=True)) == (public, private)
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example"])
+def test_a_host_that_no_resolver_takes(host: str) -> None:
+    """It cannot be reached, as any other that is not there."""
+    with pytest.raises(FetchError, match="cannot be reached"):
+        Fetcher(ca_file=None, private_addresses=False).get(f"https://{host}/", time.monotonic() + 3)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ BYTES_MAX = 256 * 1024
 ADDRESSES_MAX = 4  # of one name, that are tried one after the other
 PORT_MAX = 65_535
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # an IPv4 address is written in its last 32 bits
+# What IANA has for the world. The rest holds forms of IPv4 addresses (RFC 8215) and of networks inside a house.
+UNICAST = ipaddress.ip_network("2000::/3")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -75,7 +77,7 @@ class Fetcher:
             raise FetchError("has a certificate that is not trusted") from None
         except TimeoutError:
             raise FetchError("did not answer in time") from None
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, UnicodeError):  # the last for what IDNA does not take as a host
             raise FetchError("cannot be reached, or breaks off") from None
 
     def _connected(self, target: Target, deadline: float) -> ssl.SSLSocket:
@@ -115,7 +117,8 @@ def may_be_asked(address: Address, *, private: bool) -> bool:
             return may_be_asked(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF), private=private)
     if address.is_link_local or address.is_multicast or address.is_unspecified:
         return False
-    return address.is_global or (private and (address.is_private or address.is_loopback))
+    public = address.is_global and (isinstance(address, ipaddress.IPv4Address) or address in UNICAST)
+    return public or (private and (address.is_private or address.is_loopback))
 
 
 def document(connection: ssl.SSLSocket, target: Target) -> bytes:
