@@ -208,7 +208,8 @@ def show_delivery(found: pb.Delivery, *, as_json: bool) -> None:
     for document in found.documents:
         print(f"  {document.sha256}  {document.size_bytes:>12,} bytes  {document.file_name}")
     if found.HasField("rejection"):
-        print(f"  rejected: {word(pb.RejectionReason, REASON, found.rejection.reason)}, {found.rejection.explanation}")
+        explanation = " ".join(found.rejection.explanation.split())
+        print(f"  rejected: {word(pb.RejectionReason, REASON, found.rejection.reason)}, {explanation}")
     if found.HasField("next"):
         print(f"  next: {next_of(found.next)}")
 

@@ -300,17 +300,19 @@ def test_a_name_in_use_is_refused(mesh: Mesh) -> None:
 
 @pytest.mark.parametrize("field", ["subject", "message", "reference"])
 def test_a_character_that_no_text_has_is_refused(mesh: Mesh, field: str) -> None:
-    """U+0000 is INVALID, not a fault."""
-    with refused("INPUT_INVALID") as found:
-        mesh.district.begin(mesh.mailbox, **{field: "a\0b"})
-    assert fields_of(found[0]) == [f"delivery.{field}"]
+    """U+0000, and what a terminal that shows it would obey, is INVALID; only a message has lines."""
+    for wrong in ("\0", "\x1b", "\x9b", "\x7f") + (() if field == "message" else ("\n", "\r", "\t")):
+        with refused("INPUT_INVALID") as found:
+            mesh.district.begin(mesh.mailbox, **{field: f"a{wrong}b"})
+        assert fields_of(found[0]) == [f"delivery.{field}"]
+    assert mesh.district.begin(mesh.mailbox, message="Guten Tag\r\n\tund mehr\n").message.endswith("mehr\n")
 
 
 def test_a_rejection_must_be_storable_and_say_something(mesh: Mesh) -> None:
-    """U+0000 and no reason are INVALID; the claim stays."""
+    """Control characters and no reason are INVALID; the claim stays."""
     sent = mesh.district.send(mesh.mailbox)
     mesh.citylab.claim(sent.name)
-    for explanation in ("a\0b", ""):
+    for explanation in ("a\0b", "a\x1bb", ""):
         with refused("INPUT_INVALID"):
             mesh.citylab.reject(sent.name, explanation)
     with refused("INPUT_INVALID"):

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from verbund.exchange.mailboxes.domain import Mailbox
+from verbund.exchange.texts import check_text
 from verbund.resources import etags
 from verbund.resources.names import DeliveryName, DocumentName, MailboxName, OrganisationName, organisation_of
 from verbund.serving.call import Call
@@ -268,7 +269,7 @@ class Delivery:
 
     def rejected(self, by: str, rejection: Rejection, *, at: datetime) -> "Delivery":
         """Not taken over by who has claimed it; raises Invalid and StateForbids."""
-        check_text("rejection.explanation", rejection.explanation)
+        check_text("rejection.explanation", rejection.explanation, lines=True)
         self._require_claimant(by)
         return self._moved(Event.REJECTED, at, claim=None, rejection=rejection)
 
@@ -355,8 +356,9 @@ class Draft:
 
 def begun(parent: OrganisationName, delivery_id: str, given: Draft, *, origin: Origin, at: datetime) -> Delivery:
     """A new draft; raises Invalid."""
-    for field in ("subject", "message", "project", "reference"):
+    for field in ("subject", "project", "reference"):
         check_text(f"delivery.{field}", getattr(given, field))
+    check_text("delivery.message", given.message, lines=True)
     return Delivery(
         name=DeliveryName(f"{parent}/deliveries/{delivery_id or unguessable_id()}"),
         sender=parent,
@@ -394,12 +396,6 @@ def manifest_of(documents: Sequence[Document]) -> str:
 def revision_after(revision: int, at: datetime) -> int:
     """Counts microseconds, so that a delivery deleted and begun again does not repeat an etag."""
     return max(revision + 1, int(at.timestamp() * 1_000_000))
-
-
-def check_text(path: str, text: str) -> None:
-    """Raises Invalid for a character that no text has: PostgreSQL cannot store U+0000."""
-    if "\0" in text:
-        raise Invalid(path, "contains the character U+0000")
 
 
 def unguessable_id() -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from verbund.exchange.texts import check_text
 from verbund.resources import etags
 from verbund.resources.names import MailboxName, OrganisationName
 from verbund.serving.call import Call
@@ -145,9 +146,8 @@ def require_known(mailbox: Mailbox | None, name: str, call: Call) -> Mailbox:
 
 
 def checked(mailbox: Mailbox) -> Mailbox:
-    """The mailbox; raises Invalid where a text cannot be stored, or a title is none."""
-    if "\0" in mailbox.title:
-        raise Invalid("mailbox.title", "contains the character U+0000")
+    """The mailbox; raises Invalid where its title is none, or no text."""
+    check_text("mailbox.title", mailbox.title)
     if not mailbox.title:
         raise Invalid("mailbox.title", "is required")
     return mailbox
