@@ -27,6 +27,7 @@ STREAM_SECONDS_MIN = 60.0
 STREAM_BYTES_PER_SECOND_MIN = 64 * 1024  # the mesh gives slower ones up
 ID_DIGITS = 32
 UNNAMED = "document"
+NAME_BYTES_MAX = 255
 
 Progress = Callable[[int, int], object]
 """Is told how many bytes have gone, and how many there are; on a thread of the client's."""
@@ -141,11 +142,11 @@ def pieces(file: File, delivery: str, progress: Progress) -> Iterator[UploadDocu
 def download(channel: grpc.Channel, document: Document, target: Path, progress: Progress) -> Path:
     """Puts a document's content at `target`, whole and verified, or nothing at all; the path.
 
-    A directory gets a file of the document's own name. Raises Refused, and Damaged where the content is not what its
-    SHA-256 says.
+    A directory gets a file of the document's own name, with its id before it where there is such a file already.
+    Raises Refused, and Damaged where the content is not what its SHA-256 says.
     """
-    place = target / safe_name(document) if target.is_dir() else target
-    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name[:64]}.")
+    place = place_in(target, document) if target.is_dir() else target
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=".verbund-")
     fresh = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -197,6 +198,14 @@ def verify(document: Document, sha256: str, size: int) -> None:
         raise Damaged(f"{document.name} has {document.size_bytes} bytes, and {size} arrived")
     if sha256 != document.sha256:
         raise Damaged(f"{document.name} has the SHA-256 {document.sha256}, and what arrived has {sha256}")
+
+
+def place_in(folder: Path, document: Document) -> Path:
+    """A document's place in a directory: a sender who knows what is called how there does not replace it."""
+    name, own = safe_name(document), document.name.rpartition("/")[2]
+    if (folder / name).exists():
+        name = f"{own}-{name}"
+    return folder / (name if len(name.encode()) <= NAME_BYTES_MAX else own)
 
 
 def safe_name(document: Document) -> str:

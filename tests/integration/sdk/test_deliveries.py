@@ -223,6 +223,22 @@ def test_a_sender_names_no_place_on_the_receivers_disk(
     assert client.download(document, tmp_path) == tmp_path / "big"
 
 
+def test_a_sender_replaces_no_file_of_the_receiver(client: Client, document: pb.Document, tmp_path: Path) -> None:
+    """What lies in the directory under that name stays, a document that came before too."""
+    document.file_name = "accounts.csv"
+    (tmp_path / "accounts.csv").write_text("mine")
+    assert client.download(document, tmp_path) == tmp_path / "big-accounts.csv"
+    assert (tmp_path / "accounts.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["\N{GRINNING FACE}" * 63, "ü" * 127])
+def test_the_longest_names_are_kept(client: Client, document: pb.Document, tmp_path: Path, name: str) -> None:
+    """255 bytes, whatever the alphabet; where the id would make it longer, the id stands alone."""
+    document.file_name = name
+    assert client.download(document, tmp_path) == tmp_path / name
+    assert client.download(document, tmp_path) == tmp_path / "big"
+
+
 def step(number: int, event: pb.TimelineEvent.ValueType, delivery: str = "") -> pb.WatchDeliveriesResponse:
     """A message of a watch."""
     entry = pb.TimelineEntry(event=event)
