@@ -54,6 +54,14 @@ def test_the_wheel_exports_what_the_repository_holds(exported: Path) -> None:
     assert all(line.split("`")[-2] in found for line in found["README.md"].decode().splitlines() if "Apache" in line)
 
 
+def test_an_editable_install_copies_none_of_them(tmp_path: Path) -> None:
+    """They are read where they are edited; a copy beside them would be old tomorrow."""
+    code = "import sys; from hatchling.build import build_editable; build_editable(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as archive:
+        assert not [name for name in archive.namelist() if name.endswith(".proto")]
+
+
 def test_the_zip_holds_the_same_and_is_the_same_each_time(exported: Path) -> None:
     """Byte for byte, so that an ETag of it lasts."""
     first, again = zipped(bundle()), zipped(bundle())
