@@ -42,6 +42,22 @@ def test_a_mailbox_is_known_to_those_who_may_send_to_it(mesh: Mesh) -> None:
     assert names(mesh.stranger, "organisations/nobody") == []
 
 
+def test_a_sender_learns_of_no_other_sender(mesh: Mesh) -> None:
+    """Who may send is read by the mailbox's organisation and by operators; a sender reads of itself."""
+    own, other = mesh.district.organisation, mesh.stranger.organisation
+    name = mesh.citylab.open_mailbox("zwei", senders=[own, other])
+    for member, told in (
+        (mesh.citylab, [own, other]),
+        (mesh.operator, [own, other]),
+        (mesh.district, [own]),
+        (mesh.stranger, [other]),
+    ):
+        assert list(get(member, name).senders) == told
+        request = pb.ListMailboxesRequest(parent=mesh.citylab.organisation)
+        listed = {mailbox.name: mailbox for mailbox in member.mailboxes.ListMailboxes(request).mailboxes}
+        assert list(listed[name].senders) == told
+
+
 def test_others_cannot_change_what_they_know_nor_find_what_they_do_not(mesh: Mesh) -> None:
     """A sender is told that it is not theirs, a stranger that there is none: to update, close and open."""
     for member, reason in ((mesh.district, "NOT_OWNER"), (mesh.stranger, "NOT_FOUND")):

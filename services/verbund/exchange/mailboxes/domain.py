@@ -62,6 +62,12 @@ class Mailbox:
         """Whether an organisation may send to it."""
         return bool(sender) and (not self.senders or sender in self.senders)
 
+    def told(self, call: Call) -> "Mailbox":
+        """As a caller who knows it reads it: a sender learns of no other one."""
+        if not self.senders or call.principal.is_operator or call.organisation == self.organisation:
+            return self
+        return replace(self, senders=(call.organisation,))
+
     def check(self, etag: str) -> None:
         """Raises Stale where the caller read another revision."""
         etags.check(etag, self.etag, self.name)

@@ -48,7 +48,7 @@ class MailboxServicer:
     def GetMailbox(self, request: pb.GetMailboxRequest, call: Call) -> pb.Mailbox:
         """Reads one mailbox."""
         with self._database.read(call) as rows:
-            return to_proto(self._mailboxes.find(rows, MailboxName(request.name), call))
+            return to_proto(self._mailboxes.find(rows, MailboxName(request.name), call).told(call))
 
     def ListMailboxes(self, request: pb.ListMailboxesRequest, call: Call) -> pb.ListMailboxesResponse:
         """Lists an organisation's mailboxes that the caller may know: an unknown one looks as if it had none."""
@@ -56,7 +56,7 @@ class MailboxServicer:
         parent = OrganisationName(request.parent)
         with self._database.read(call) as rows:
             found, full = self._mailboxes.list(rows, parent, after=page.after, size=page.limit)
-        shown = [to_proto(mailbox) for mailbox in page.shown(found) if mailbox.known_to(call)]
+        shown = [to_proto(mailbox.told(call)) for mailbox in page.shown(found) if mailbox.known_to(call)]
         return pb.ListMailboxesResponse(mailboxes=shown, next_page_token=page.next_token(found, full=full))
 
     def UpdateMailbox(self, request: pb.UpdateMailboxRequest, call: Call) -> pb.Mailbox:
