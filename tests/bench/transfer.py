@@ -71,6 +71,7 @@ class Round:
     """How many seconds each transfer took."""
 
     nginx_up: float
+    nginx_sync: float
     up: float
     nginx_down: float
     down: float
@@ -163,6 +164,11 @@ def speed(bench: Bench) -> list[Figure]:
             at_least=True,
         ),
         Figure(
+            what="the same",
+            unit="x nginx's PUT with a sync after it",
+            rounds=ratios([found.nginx_up + found.nginx_sync for found in rounds], [found.up for found in rounds]),
+        ),
+        Figure(
             what=what.format("down", "access checked"),
             unit="x nginx behind the same Envoy",
             rounds=ratios([found.nginx_down for found in rounds], [found.down for found in rounds]),
@@ -179,6 +185,7 @@ def speed_round(bench: Bench) -> Round:
     name = uuid.uuid4().hex
     found = Round(
         nginx_up=seconds_of(lambda: put(bench, f"{bench.reference.put_url}/{name}", "")),
+        nginx_sync=seconds_of(lambda: sync(bench.reference.files / name)),
         up=seconds_of(lambda: upload(bench, SENDERS[0], document)),
         nginx_down=seconds_of(lambda: reference_download(bench)),
         down=seconds_of(lambda: download(bench, SENDERS[0], document)),
@@ -273,6 +280,15 @@ def curl(arguments: Sequence[str], token: str) -> None:
     command = ["curl", "--silent", "--show-error", "--fail", "--http1.1", "--config", "-", *arguments]
     header = f'header = "Authorization: Bearer {token}"\n' if token else ""
     subprocess.run(command, input=header, text=True, check=True)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def seconds_of(work: Callable[[], Any]) -> float:

@@ -15,6 +15,8 @@ from verbund.serving.settings import ServingSettings
 from verbund.serving.streams import DOORS, carried_out, holding, serialise
 from verbund.serving.watches import Stream
 
+LOOKAHEAD_BYTES = 1024 * 1024
+
 
 class MissingMethod(TypeError):  # noqa: N818 - says what is the case
     """A servicer lacks the method of an RPC: the start fails, because an RPC in a proto works."""
@@ -38,7 +40,10 @@ def build_server(
             ("grpc.max_metadata_size", settings.metadata_bytes_max),
             ("grpc.absolute_max_metadata_size", settings.metadata_bytes_max * 2),
             ("grpc.so_reuseport", 0),
+            # Windows that do not grow, since each stream may fill one; an upload seldom waits for one of this size.
             ("grpc.http2.bdp_probe", 0),
+            ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
+            ("grpc.http2.max_frame_size", LOOKAHEAD_BYTES),
         ],
         maximum_concurrent_rpcs=settings.threads
         + settings.waiting_calls_max
