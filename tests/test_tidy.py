@@ -92,8 +92,8 @@ def test_the_domain_knows_neither_wire_nor_driver() -> None:
 def test_areas_are_alike() -> None:
     """Who knows one area's files knows where to look in the next."""
     for area in AREAS:
-        stores = ("schema.sql", "migrations") if catalogue.AREAS[area] else ()  # pages keep nothing
-        for name in ("__init__.py", "main.py", "settings.py", *stores):
+        kept = ("schema.sql", "migrations") if catalogue.AREAS[area] else ()  # pages keep nothing
+        for name in ("__init__.py", "main.py", "settings.py", *kept):
             assert (PACKAGE / area / name).exists(), f"{area}/{name}"
         for servicer in (PACKAGE / area).glob("*/servicer.py"):
             siblings = {path.name for path in servicer.parent.iterdir()}

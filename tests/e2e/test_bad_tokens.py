@@ -90,7 +90,7 @@ def revoked(system: System) -> str:
     form = {
         "token": token,
         "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": tokens._assertion(decoded(token)[1]["iat"]),
+        "client_assertion": tokens._assertion(own_key(system), decoded(token)[1]["iat"]),
     }
     assert system.anonymous.post("/oauth2/revoke", data=form).status_code == 200
     time.sleep(REVOKED_SECONDS_MAX)
@@ -112,7 +112,7 @@ BAD_TOKENS: dict[str, Callable[[System], str]] = {
     "a foreign key, expired": lambda system: by_key(system, ECKey.generate_key("P-256"), exp=1),
     "the system's own key": by_own_key,
     "the system's own key under our id": lambda system: by_key(system, own_key(system)),
-    "the proof of a key": lambda system: system.tokens._assertion(0),
+    "the proof of a key": lambda system: system.tokens._assertion(own_key(system), 0),
     "revoked": revoked,
 }
 

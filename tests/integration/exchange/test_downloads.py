@@ -324,8 +324,8 @@ def test_a_download_that_nobody_takes_lets_go(postgres: Cluster, tmp_path: Path,
     """A client that takes a little and then nothing loses its place, and one whose token is taken back the rest."""
     database = postgres.create(template="template")
     pace = "1" if cause == "stalled" else "600"
-    given = {"VERBUND_SERVING_STREAM_PACE_SECONDS": pace}
-    with exchanging(f"postgresql:///{database}?host={postgres.directory}", tmp_path, **given) as found:
+    dsn = f"postgresql:///{database}?host={postgres.directory}"
+    with exchanging(dsn, tmp_path, VERBUND_SERVING_STREAM_PACE_SECONDS=pace) as found:
         name = f"{found.draft()}/documents/large"
         with found.client() as client:
             asked = {"fileName": "large.bin", "mediaType": "application/octet-stream"}
