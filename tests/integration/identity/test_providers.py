@@ -1,15 +1,18 @@
 """ProviderService over the wire: its effects, its refusals, and what a stranger sees."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from verbund.identity.v1 import provider_service_pb2 as pb
+from verbund.resources import etags
 
-from tests.integration.identity.mesh import ISSUER, Metadata, Refused
+from tests.integration.identity.mesh import ISSUER, Metadata, Refused, wait
 from tests.integration.identity.signing_in import SignIns, assurances
 from tests.support.home_provider import CLIENT
 
@@ -100,6 +103,32 @@ def test_a_token_leads_to_one_organisation(sign_ins: SignIns) -> None:
     sign_ins.activate(own)
     assert sign_ins.principal(aud="other-client").organisation == STRANGER
     assert sign_ins.principal().organisation == ORGANISATION
+
+
+def test_what_is_activated_is_what_was_tried(sign_ins: SignIns, admin: Metadata) -> None:
+    """An issuer that comes in between is not activated unproven, even by who foretells the etag that it brings."""
+    sign_ins.home.publish(at="tried")
+    draft = sign_ins.draft("tried", at="tried")
+    foretold = etags.etag_of(2, draft.name)
+    request = pb.ActivateProviderRequest(name=draft.name, home_token=sign_ins.home.token(at="tried"), etag=foretold)
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(sign_ins.mesh.dsn, user="postgres") as between:
+        between.execute(
+            "UPDATE identity.providers SET issuer = 'https://victim.example', revision = 2 WHERE name = %s",
+            [draft.name],
+        )
+        activation = pool.submit(sign_ins.providers.ActivateProvider, request, metadata=admin)
+        wait(lambda: waits_for_a_row(sign_ins))
+        between.commit()
+        assert Refused.by(activation.result).reason == "STALE"
+
+
+def waits_for_a_row(sign_ins: SignIns) -> bool:
+    """Whether a call waits for a row that another transaction holds."""
+    with psycopg.connect(sign_ins.mesh.dsn, user="postgres") as connection:
+        found = connection.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return found.fetchone() is not None
 
 
 def test_a_draft_has_nothing_to_suspend(sign_ins: SignIns) -> None:

@@ -105,7 +105,8 @@ class ProviderServicer:
         refusal = self._refusal(tried, request.home_token)
         with self._database.transaction(call) as tx:  # a repetition ends here, whatever became of its token
             present = self._providers.lock(tx, name)
-            present.check(request.etag or tried.etag)
+            present.check(request.etag)
+            present.check(tried.etag)  # whoever changes it meanwhile knows the next etag
             if refusal is not None:
                 raise refused(name, refusal)
             answer = self._saved(tx, call, "activated", present, present.activated(at=self._clock()))
