@@ -88,12 +88,10 @@ class UploadServicer:
         name = DocumentName(request.name)
         with self._database.transaction(call) as tx:
             delivery = self._deliveries.lock(tx, delivery_of(name), call.organisation)
-            document = shown(delivery, name, call.organisation)
             delivery.require_sender(call)
             after = delivery.without_document(name, at=self._clock())
             self._documents.delete(tx, name)
             self._steps.write(tx, [Step(Event.DOCUMENT_REMOVED, after, after.update_time, name)], call)
-            tx.intend("exchange.document.removed", name, bytes.fromhex(document.sha256), after.parties)
             return tx.answer(Empty())
 
     def find(self, name: DocumentName, call: Call) -> Document:
@@ -119,7 +117,6 @@ class UploadServicer:
         incoming.place()
         self._documents.insert(tx, delivery.name, document)
         self._steps.write(tx, [Step(Event.DOCUMENT_ADDED, after, after.update_time, document.name)], call)
-        tx.intend("exchange.document.added", document.name, bytes.fromhex(document.sha256), after.parties)
         return document
 
 
