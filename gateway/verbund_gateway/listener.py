@@ -9,8 +9,8 @@ from verbund_gateway.bootstrap import watched
 from verbund_gateway.extension import Config, extension, header, seconds, typed
 from verbund_gateway.settings import GatewaySettings
 
-# What a client says about itself or about the mesh's inside, and is not a client's to say. Cookies have no use here.
-CLAIMS = ("x-jwt-payload", "forwarded", "x-real-ip", "x-request-id", "x-trace-id", "cookie")
+# What a client says about itself or about the mesh's inside, and is not a client's to say.
+CLAIMS = ("x-jwt-payload", "forwarded", "x-real-ip", "x-request-id", "x-trace-id")
 CLAIM_PREFIXES = ("x-envoy-", "x-forwarded-")
 
 

@@ -80,6 +80,7 @@ def method_route(settings: GatewaySettings, area: str, method: MethodDescriptor,
         "match": grpc_path(path),
         "route": target,
         **ruled(rule),
+        **without_cookies(),
     }
     if method.client_streaming:
         found["typed_per_filter_config"] |= limits.streamed() | limits.unbounded_body()
@@ -125,7 +126,7 @@ def reflection(settings: GatewaySettings, areas: Areas) -> Config:
     """Reflection, which any worker answers for the whole mesh."""
     rule = REFLECTION_RULE
     target = {"cluster": name_of(next(iter(areas)), "grpc"), "retry_policy": retries(rule), **bounded(settings)}
-    found = {"name": rule.name, "match": grpc_path(REFLECTION), "route": target, **ruled(rule)}
+    found = {"name": rule.name, "match": grpc_path(REFLECTION), "route": target, **ruled(rule)} | without_cookies()
     found["typed_per_filter_config"] |= limits.streamed()
     return found
 
@@ -153,6 +154,7 @@ def http_route(settings: GatewaySettings, route: HttpRoute) -> Config:
             **(streaming(settings) if route.streaming else {"timeout": seconds(settings.call_seconds_max)}),
         },
         **ruled(route.rule),
+        **({} if route.cookies else without_cookies()),
     }
     found["typed_per_filter_config"] |= off
     return found
@@ -188,6 +190,11 @@ def ungoverned() -> Config:
     """What a route has that the gateway answers itself, to anybody."""
     free = typed("extensions.filters.http.rbac.v3.RBACPerRoute")
     return {"typed_per_filter_config": {rbac.FILTER: free} | jwt.switched_off() | transcoding.switched_off()}
+
+
+def without_cookies() -> Config:
+    """What keeps a browser's cookies from a service: the sign-on alone has use for them."""
+    return {"request_headers_to_remove": ["cookie"]}
 
 
 def ruled(rule: Rule) -> Config:

@@ -5,7 +5,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
@@ -31,6 +32,8 @@ class HomeProvider:
     key: Key = field(default_factory=lambda: RSAKey.generate_key(2048, auto_kid=True))
     documents: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    answers: dict[str, Callable[[dict[str, str]], tuple[int, Any]]] = field(default_factory=dict)
+    forms: list[dict[str, str]] = field(default_factory=list)
     delay_seconds: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -126,6 +129,18 @@ def handler_of(provider: HomeProvider) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             for name, value in provider.headers.items():
                 self.send_header(name, value)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            form = dict(parse_qsl(self.rfile.read(int(self.headers["content-length"])).decode()))
+            provider.forms.append(form)
+            provider.asked.append(self.path)
+            answer = provider.answers.get(self.path)
+            status, stated = answer(form) if answer else (404, {})
+            content = json.dumps(stated).encode()
+            self.send_response(status)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

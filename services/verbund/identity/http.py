@@ -3,11 +3,8 @@
 Their rules stand in routes.py.
 """
 
-import asyncio
-import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,7 +16,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from verbund.identity.routes import JWKS_PATH, REVOKE_PATH, ROUTES, TOKEN_PATH
+from verbund.identity.routes import (
+    AUTHORIZE_PATH,
+    JWKS_PATH,
+    LOGOUT_PATH,
+    REVOKE_PATH,
+    ROUTES,
+    TOKEN_PATH,
+    USERINFO_PATH,
+)
+from verbund.identity.threads import run_in
 from verbund.identity.tokens.domain import Form, OAuthError
 from verbund.identity.tokens.endpoint import GRANTS, TokenEndpoint
 from verbund.serving.refusals import Refusal
@@ -35,10 +41,14 @@ JWKS_HEADERS = {"Cache-Control": "public, max-age=60", "Content-Type": "applicat
 METADATA_HEADERS = {"Cache-Control": "public, max-age=300"}
 RETRY_SECONDS = "1"
 
+Handler = Callable[[Request], Awaitable[Response]]
+
 log = structlog.get_logger(__name__)
 
 
-def application(endpoint: TokenEndpoint, *, issuer: str, jwks_file: Path, threads: Executor) -> Starlette:
+def application(
+    endpoint: TokenEndpoint, sign_on: Mapping[str, Handler], *, issuer: str, jwks_file: Path, threads: Executor
+) -> Starlette:
     """The ASGI application of identity's HTTP routes, whose work is done in `threads`."""
     known = metadata(issuer)
 
@@ -53,6 +63,7 @@ def application(endpoint: TokenEndpoint, *, issuer: str, jwks_file: Path, thread
         "identity.tokens.revoke": form_route(threads, lambda form: revoked(endpoint, form)),
         "identity.keys.read": keys_read,
         "identity.metadata.read": metadata_read,
+        **sign_on,
     }
     # Routes come from the rules: a handler without a rule is not reached, and a rule without a handler fails the start.
     routes = [Route(route.path, handlers[route.rule.name], methods=list(route.methods)) for route in ROUTES]
@@ -64,14 +75,36 @@ def metadata(issuer: str) -> dict[str, Any]:
     return {
         "issuer": issuer,
         "token_endpoint": issuer + TOKEN_PATH,
-        "token_endpoint_auth_methods_supported": ["private_key_jwt", "none"],
+        "token_endpoint_auth_methods_supported": ["private_key_jwt", "client_secret_post", "none"],
         "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "revocation_endpoint": issuer + REVOKE_PATH,
         "revocation_endpoint_auth_methods_supported": ["private_key_jwt"],
         "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "jwks_uri": issuer + JWKS_PATH,
         "grant_types_supported": [*GRANTS],
-        "response_types_supported": [],
+        "response_types_supported": ["code"],
+        "authorization_endpoint": issuer + AUTHORIZE_PATH,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+    }
+
+
+def configuration(issuer: str) -> dict[str, Any]:
+    """What clients learn about this OpenID provider (OpenID Connect Discovery 1.0, section 3)."""
+    return metadata(issuer) | {
+        "userinfo_endpoint": issuer + USERINFO_PATH,
+        "end_session_endpoint": issuer + LOGOUT_PATH,
+        "scopes_supported": ["openid", "profile", "email"],
+        "response_modes_supported": ["query"],
+        "subject_types_supported": ["pairwise", "public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "acr_values_supported": ["low", "substantial", "high"],
+        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "nonce", "sid", "name", "email"],
+        "ui_locales_supported": ["de", "en"],
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
     }
 
 
@@ -81,6 +114,7 @@ def issued(endpoint: TokenEndpoint, form: Form) -> Response:
     content = {"access_token": token.token, "token_type": "Bearer", "expires_in": token.life_seconds}
     if token.kind:
         content["issued_token_type"] = token.kind
+    content |= token.more
     return Response(orjson.dumps(content), headers=NO_STORE, media_type=JSON_TYPE)
 
 
@@ -112,12 +146,6 @@ def form_route(threads: Executor, handle: Callable[[Form], Response]) -> Callabl
         return await run_in(threads, answer, handle, form, scheme)
 
     return route
-
-
-async def run_in(threads: Executor, work: Callable[..., Response], *arguments: Any) -> Response:
-    """What `work` answers in one of the threads, as part of the request's trace."""
-    context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(threads, partial(context.run, work, *arguments))
 
 
 def answer(handle: Callable[[Form], Response], form: Form, scheme: str) -> Response:

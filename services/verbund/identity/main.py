@@ -10,6 +10,7 @@ from verbund.database.settings import DatabaseSettings
 from verbund.database.sweeping import Sweep
 from verbund.identity import http
 from verbund.identity.access.servicer import AccessServicer
+from verbund.identity.composition import OAuth
 from verbund.identity.invitations.servicer import InvitationServicer
 from verbund.identity.invitations.store import InvitationStore
 from verbund.identity.keys.domain import MARGIN
@@ -26,17 +27,9 @@ from verbund.identity.providers.keyrings import Keyrings
 from verbund.identity.providers.outbound import Fetcher
 from verbund.identity.providers.servicer import ProviderServicer
 from verbund.identity.providers.store import ProviderStore
-from verbund.identity.routes import TOKEN_PATH
 from verbund.identity.settings import IdentitySettings
 from verbund.identity.systems.servicer import SystemServicer
 from verbund.identity.systems.store import SystemStore
-from verbund.identity.tokens.allowance import Allowance
-from verbund.identity.tokens.clients import Clients
-from verbund.identity.tokens.domain import Terms
-from verbund.identity.tokens.endpoint import TokenEndpoint
-from verbund.identity.tokens.exchange import TokenExchange
-from verbund.identity.tokens.signing import Signer
-from verbund.identity.tokens.store import TokenStore
 from verbund.serving.area import Area, Job
 from verbund.serving.http import observed
 from verbund.serving.rpc import Servicer
@@ -70,6 +63,14 @@ EXPIRED = (
         SELECT subject FROM identity.revoked_subjects WHERE expire_time < now() LIMIT %(limit)s)
     """,
     """
+    DELETE FROM identity.sign_ons WHERE key_digest IN (
+        SELECT key_digest FROM identity.sign_ons WHERE expire_time < now() LIMIT %(limit)s)
+    """,
+    """
+    DELETE FROM identity.sessions WHERE session IN (
+        SELECT session FROM identity.sessions WHERE expire_time < now() - interval '1 day' LIMIT %(limit)s)
+    """,
+    """
     DELETE FROM identity.idempotency WHERE (organisation, caller, method, request_id) IN (
         SELECT organisation, caller, method, request_id FROM identity.idempotency
         WHERE create_time < now() - interval '48 hours' LIMIT %(limit)s)
@@ -99,11 +100,23 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:  # n
     home_tokens = HomeTokens(key_of=keyrings.key_of, clock=wall_clock)
     # Apart, since what a member tries may name any issuer: it takes no place among those that people sign in with.
     tried_tokens = HomeTokens(key_of=tried.key_of, clock=wall_clock)
-    signer = Signer(database=database, keys=keys, seal=seal)
-    endpoint = endpoint_of(settings, serving, database, signer, publisher, home_tokens)
+    oauth = OAuth(
+        settings=settings,
+        serving=serving,
+        database=database,
+        seal=seal,
+        publisher=publisher,
+        fetcher=fetcher,
+        home_tokens=home_tokens,
+        clock=wall_clock,
+    )
     threads = ThreadPoolExecutor(HTTP_THREADS, thread_name_prefix="oauth")
     application = http.application(
-        endpoint, issuer=serving.issuer, jwks_file=settings.publish_dir / JWKS, threads=threads
+        oauth.endpoint,
+        oauth.sign_on_handlers(threads),
+        issuer=serving.issuer,
+        jwks_file=settings.publish_dir / JWKS,
+        threads=threads,
     )
 
     def close() -> None:
@@ -179,45 +192,6 @@ def people_of(
             clock=wall_clock,
         ),
         AccessServicer(),
-    )
-
-
-def endpoint_of(
-    settings: IdentitySettings,
-    serving: ServingSettings,
-    database: Database,
-    signer: Signer,
-    publisher: Publisher,
-    home_tokens: HomeTokens,
-) -> TokenEndpoint:
-    """The token endpoint."""
-    tokens = TokenStore()
-    terms = Terms(serving.issuer, serving.audience, settings.token_seconds)
-    clients = Clients(
-        database=database,
-        tokens=tokens,
-        allowance=Allowance(settings.tokens_per_minute_max),
-        audiences=frozenset({serving.issuer, serving.issuer + TOKEN_PATH}),
-        clock=wall_clock,
-    )
-    exchange = TokenExchange(
-        database=database,
-        tokens=tokens,
-        people=PersonStore(),
-        home_tokens=home_tokens,
-        clients=clients,
-        terms=terms,
-        clock=wall_clock,
-    )
-    return TokenEndpoint(
-        database=database,
-        tokens=tokens,
-        clients=clients,
-        exchange=exchange,
-        signer=signer,
-        publisher=publisher,
-        terms=terms,
-        clock=wall_clock,
     )
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from verbund.identity.signon import manual
+
 Fragment = dict[str, Any]
 FORM = "application/x-www-form-urlencoded"
 TITLE = "OAuth"
@@ -84,6 +86,7 @@ OPERATIONS: dict[str, Fragment] = {
         "responses": {"200": answer("The metadata.", refers("oauth.Metadata")), "500": ERRORS["500"]},
     },
 }
+OPERATIONS |= manual.OPERATIONS
 TEXT: Fragment = {"type": "string"}
 TEXTS: Fragment = {"type": "array", "items": TEXT}
 PROVEN: Fragment = {
@@ -98,9 +101,17 @@ SCHEMAS: dict[str, Fragment] = {
     "oauth.TokenRequest": {
         "type": "object",
         "properties": {
-            "grant_type": {"type": "string", "enum": ["client_credentials", EXCHANGE]},
+            "grant_type": {
+                "type": "string",
+                "enum": ["client_credentials", EXCHANGE, "authorization_code", "refresh_token"],
+            },
             **PROVEN,
             "subject_token": {"type": "string", "description": "For an exchange: the token of the person's provider."},
+            "code": {"type": "string", "description": "For a sign-on: what came back."},
+            "code_verifier": {"type": "string", "description": "For a sign-on: what the challenge was made of."},
+            "redirect_uri": {"type": "string", "description": "For a sign-on: the address of the request."},
+            "refresh_token": {"type": "string", "description": "For a refresh: the newest one."},
+            "client_secret": {"type": "string", "description": "Of the mesh's own pages."},
             "subject_token_type": {"type": "string", "enum": TOKEN_TYPES},
         },
         "required": ["grant_type"],
@@ -111,6 +122,9 @@ SCHEMAS: dict[str, Fragment] = {
             "access_token": TEXT,
             "token_type": {"const": "Bearer"},
             "expires_in": {"type": "integer", "minimum": 1, "description": "Its life in seconds."},
+            "refresh_token": {"type": "string", "description": "Of a sign-on: good once."},
+            "id_token": {"type": "string", "description": "Of a sign-on: who the person is."},
+            "scope": {"type": "string", "description": "Of a sign-on."},
             "issued_token_type": {"type": "string", "description": "Of an exchange."},
         },
         "required": ["access_token", "token_type", "expires_in"],

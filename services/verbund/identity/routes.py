@@ -7,11 +7,20 @@ TOKEN_PATH = "/oauth2/token"  # noqa: S105 - a path
 REVOKE_PATH = "/oauth2/revoke"
 JWKS_PATH = "/oauth2/jwks"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
+CONFIGURATION_PATH = "/.well-known/openid-configuration"
+AUTHORIZE_PATH, USERINFO_PATH, LOGOUT_PATH = "/oauth2/authorize", "/oauth2/userinfo", "/oauth2/logout"
 
 
 def public(name: str, rate: int) -> Rule:
     """A rule for callers who have no token yet."""
     return Rule(name=name, permission="", audience=pb.AUDIENCE_PUBLIC, least_assurance=pb.ASSURANCE_LOW, rate=rate)
+
+
+def sign_on(name: str, path: str, *methods: str, rate: int = pb.RATE_AUTHENTICATE) -> HttpRoute:
+    """A route of the sign-on: the one place where cookies reach a service."""
+    return HttpRoute(
+        area="identity", methods=methods, path=path, rule=public(f"identity.signon.{name}", rate), cookies=True
+    )
 
 
 ROUTES: tuple[HttpRoute, ...] = (
@@ -34,4 +43,13 @@ ROUTES: tuple[HttpRoute, ...] = (
         path=METADATA_PATH,
         rule=public("identity.metadata.read", pb.RATE_READ),
     ),
+    sign_on("metadata", CONFIGURATION_PATH, "GET", rate=pb.RATE_READ),
+    sign_on("style", "/oauth2/style.css", "GET", rate=pb.RATE_READ),
+    sign_on("authorize", AUTHORIZE_PATH, "GET", "POST"),
+    sign_on("choose", "/oauth2/organisation", "POST"),
+    sign_on("callback", "/oauth2/callback", "GET"),
+    sign_on("consent", "/oauth2/consent", "POST"),
+    sign_on("userinfo", USERINFO_PATH, "GET", "POST"),
+    sign_on("leave", LOGOUT_PATH, "GET", "POST"),
+    sign_on("left", "/oauth2/signed-out", "GET"),
 )

@@ -33,6 +33,8 @@ class IdentitySettings:
     # Whether OpenID providers may lie at private addresses and on this machine. Whoever administers an organisation
     # could then have identity ask around in your network; where all providers are public, leave it.
     provider_private_addresses: bool = False
+    # The secret by which the gateway proves to be the console's, mode 0600. Without it nobody signs on to the console.
+    console_secret_file: Path | None = None
     # Connections of one worker for calls; jobs have four more.
     pool_size: int = 16
 

@@ -24,6 +24,7 @@ class Principal:
     roles: frozenset[str] = frozenset()
     assurance: int = policy_pb2.ASSURANCE_LOW
     token_id: str = ""
+    session: str = ""  # of a person in a browser: what ends with it
     issued_at: int = 0
     expires_at: int = 0
 

@@ -78,6 +78,7 @@ class Revocations:
             ("sub", principal.actor or ""),
             ("idp", principal.provider or ""),
             ("org", principal.organisation),
+            ("sid", principal.session),
         )
         return any(principal.issued_at <= self.before.get(key, -1) for key in named)
 
@@ -177,6 +178,7 @@ class TokenVerifier:
             roles=frozenset(roles[:ROLES_MAX]),
             assurance=ASSURANCES[claims["acr"]],
             token_id=str(claims["jti"]),
+            session=str(claims.get("sid", "")),
             issued_at=issued_at,
             expires_at=expires_at,
         )

@@ -7,6 +7,7 @@ import pytest
 from tests.integration.identity.inviting import Invitations
 from tests.integration.identity.mesh import Mesh, Metadata, running
 from tests.integration.identity.signing_in import SignIns, signing_in
+from tests.integration.identity.signing_on import SignOns, signing_on
 from tests.support.home_provider import HomeProvider, home_provider
 from tests.support.postgres import Cluster
 
@@ -50,5 +51,15 @@ def sign_ins(postgres: Cluster, home: HomeProvider) -> Iterator[SignIns]:
     """Identity, whose CityLAB trusts the provider, over a database of the file's own."""
     name = postgres.create(template="template")
     with signing_in(f"postgresql:///{name}?host={postgres.directory}", home) as found:
+        yield found
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="module")
+def sign_ons(postgres: Cluster, home: HomeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignOns]:
+    """Identity, whose CityLAB trusts the provider, with a console, over a database of the file's own."""
+    name = postgres.create(template="template")
+    dsn = f"postgresql:///{name}?host={postgres.directory}"
+    with signing_on(dsn, home, tmp_path_factory.mktemp("console")) as found:
         yield found
     postgres.drop(name)

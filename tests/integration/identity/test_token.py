@@ -255,10 +255,12 @@ def test_the_metadata_says_what_is_served(mesh: Mesh) -> None:
     assert "max-age" in answer.headers["cache-control"]
     assert body["issuer"] == ISSUER
     assert body["token_endpoint"] == TOKEN_URL
-    assert body["token_endpoint_auth_methods_supported"] == ["private_key_jwt", "none"]
+    assert body["token_endpoint_auth_methods_supported"] == ["private_key_jwt", "client_secret_post", "none"]
     assert body["grant_types_supported"] == [
         "client_credentials",
         "urn:ietf:params:oauth:grant-type:token-exchange",
+        "authorization_code",
+        "refresh_token",
     ]
     for name in ("token_endpoint", "revocation_endpoint"):
         assert mesh.http.post(body[name].removeprefix(ISSUER)).status_code in (400, 401)

@@ -1,5 +1,6 @@
 """Signing keys at rest: encrypted with a key that lies outside the database, so that a dump of it signs nothing."""
 
+import hmac
 import json
 import os
 from pathlib import Path
@@ -40,6 +41,10 @@ class Seal:
         if len(key.raw_value) * 8 != KEY_BITS:
             raise SealError(f"{path} does not hold a key of 256 bits")
         return cls(key)
+
+    def derived(self, purpose: str) -> bytes:
+        """A key for another purpose, from which nobody learns this one (RFC 5869's way, with one block)."""
+        return hmac.digest(self._key.raw_value, f"verbund {purpose}".encode(), "sha256")
 
     def close(self, private: ECKey) -> str:
         """The private key's JSON, encrypted."""

@@ -37,6 +37,9 @@ PUBLISHED = """
     UNION ALL
     SELECT 'sub', subject, NULL, NULL, NULL, expire_time FROM identity.revoked_subjects WHERE expire_time > %(now)s
     UNION ALL
+    SELECT 'sid', sid, NULL, NULL, NULL, end_time + (%(now)s - %(kept_since)s) FROM identity.sign_on_grants
+    WHERE end_time > %(kept_since)s AND code_use_time IS NOT NULL
+    UNION ALL
     SELECT 'idp', name, NULL, state, suspend_time, CASE state WHEN 'active' THEN resume_time END
     FROM identity.providers
     WHERE suspend_time IS NOT NULL AND greatest(suspend_time, resume_time) > %(kept_since)s

@@ -20,7 +20,9 @@ URL = re.compile(
     r"https://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?)(?P<query>(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?)"
 )
+FORM_TYPE = "application/x-www-form-urlencoded"
 BYTES_MAX = 256 * 1024
+BAD_REQUEST, SERVER_ERROR = 400, 500
 ADDRESSES_MAX = 4  # of one name, that are tried one after the other
 PORT_MAX = 65_535
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # an IPv4 address is written in its last 32 bits
@@ -31,7 +33,14 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class FetchError(Exception):
-    """A document cannot be had. The message says why in constant words, and nothing of what was answered."""
+    """A document cannot be had. The message says why in constant words, and nothing of what was answered.
+
+    `refused` says that the other side is there and does not want to.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +78,17 @@ class Fetcher:
 
     def get(self, url: str, deadline: float) -> bytes:
         """The document at `url`, until `deadline` of `time.monotonic()`; raises FetchError."""
+        return self._document(url, deadline, None)
+
+    def post(self, url: str, form: bytes, deadline: float) -> bytes:
+        """What `url` answers to a form, until `deadline` of `time.monotonic()`; raises FetchError."""
+        return self._document(url, deadline, form)
+
+    def _document(self, url: str, deadline: float, form: bytes | None) -> bytes:
         target = target_of(url)
         try:
             with self._connected(target, deadline) as connection, ended(connection, deadline):
-                return document(connection, target)
+                return document(connection, target, form)
         except ssl.SSLCertVerificationError:
             raise FetchError("has a certificate that is not trusted") from None
         except TimeoutError:
@@ -121,17 +137,21 @@ def may_be_asked(address: Address, *, private: bool) -> bool:
     return public or (private and (address.is_private or address.is_loopback))
 
 
-def document(connection: ssl.SSLSocket, target: Target) -> bytes:
-    """What the other side answers to GET; raises FetchError where it is no document or too large a one."""
+def document(connection: ssl.SSLSocket, target: Target, form: bytes | None) -> bytes:
+    """What the other side answers to GET, or to a form; raises FetchError where it is none, or too large a one."""
     connection.do_handshake()
+    method = "GET" if form is None else "POST"
+    kind = "" if form is None else f"Content-Type: {FORM_TYPE}\r\nContent-Length: {len(form)}\r\n"
     connection.sendall(
-        f"GET {target.path} HTTP/1.1\r\nHost: {target.authority}\r\nAccept: application/json\r\n"
+        f"{method} {target.path} HTTP/1.1\r\nHost: {target.authority}\r\nAccept: application/json\r\n{kind}"
         "Accept-Encoding: identity\r\nConnection: close\r\n\r\n".encode("ascii")
+        + (form or b"")
     )
-    with http.client.HTTPResponse(connection, method="GET") as response:
+    with http.client.HTTPResponse(connection, method=method) as response:
         response.begin()
         if response.status != http.client.OK:
-            raise FetchError(f"answered with status {response.status}")
+            refused = BAD_REQUEST <= response.status < SERVER_ERROR
+            raise FetchError(f"answered with status {response.status}", refused=refused)
         body = response.read(BYTES_MAX + 1)
     if len(body) > BYTES_MAX:
         raise FetchError(f"sends more than {BYTES_MAX // 1024} KiB")

@@ -1,7 +1,7 @@
 """Clients, the access tokens they get (RFC 9068), and what they are told when they get none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -86,6 +86,16 @@ class Terms:
     life_seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token, how long it lives, what it is where the grant says that, and what comes with it."""
+
+    token: str
+    life_seconds: int
+    kind: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
     """A token before it is signed. Times are Unix seconds."""
@@ -98,6 +108,7 @@ class AccessToken:
     assurance: str
     system: SystemName | None = None
     provider: ProviderName | None = None  # of a person
+    session: str = ""  # of a person in a browser: what ends with it
     actor: SystemName | None = None  # the system that a person's token was given to
     token_id: str
     issued_at: int
@@ -139,6 +150,8 @@ class AccessToken:
             claims["sys"] = self.system
         if self.provider:
             claims["idp"] = self.provider
+        if self.session:
+            claims["sid"] = self.session
         if self.actor:
             claims["act"] = {"sub": self.actor}
         return claims

@@ -1,34 +1,26 @@
 """What the OAuth endpoints do with a form: client credentials (RFC 6749), token exchange (RFC 8693), and revocation."""
 
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from verbund.clock import Clock
 from verbund.database.database import Database
 from verbund.identity.keys.publication import Publisher
 from verbund.identity.providers.hometoken import ACCESS_TOKEN
+from verbund.identity.signon import grants as signon
+from verbund.identity.signon.grants import SignOnGrants
 from verbund.identity.tokens import exchange
 from verbund.identity.tokens.clients import Clients
-from verbund.identity.tokens.domain import AccessToken, Form, OAuthError, Terms
+from verbund.identity.tokens.domain import AccessToken, Form, Issued, OAuthError, Terms
 from verbund.identity.tokens.exchange import TokenExchange
 from verbund.identity.tokens.signing import Signer
 from verbund.identity.tokens.store import TokenStore
 from verbund.serving.call import Call
 
 CREDENTIALS = "client_credentials"
-GRANTS = (CREDENTIALS, exchange.GRANT)
+GRANTS = (CREDENTIALS, exchange.GRANT, *signon.GRANTS)
 ISSUE = "identity.tokens.issue"
 REVOKE = "identity.tokens.revoke"
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """A token, how long it lives, and what it is, where the grant says that."""
-
-    token: str
-    life_seconds: int
-    kind: str = ""
 
 
 class TokenEndpoint:
@@ -41,6 +33,7 @@ class TokenEndpoint:
         tokens: TokenStore,
         clients: Clients,
         exchange: TokenExchange,
+        sign_on: SignOnGrants,
         signer: Signer,
         publisher: Publisher,
         terms: Terms,
@@ -50,6 +43,7 @@ class TokenEndpoint:
         self._tokens = tokens
         self._clients = clients
         self._exchange = exchange
+        self._sign_on = sign_on
         self._signer = signer
         self._publisher = publisher
         self._terms = terms
@@ -57,6 +51,8 @@ class TokenEndpoint:
 
     def issue(self, form: Form) -> Issued:
         """The token that the form's grant gives; raises OAuthError."""
+        if form.get("grant_type") in signon.GRANTS:
+            return self._sign_on.issue(form)
         match form.get("grant_type", ""):
             case exchange.GRANT:
                 token, kind = self._exchange.token(form), ACCESS_TOKEN

@@ -13,7 +13,7 @@ from verbund.database.database import Database
 from verbund.identity.people.domain import Person, new_name
 from verbund.identity.people.store import PersonStore
 from verbund.identity.providers.domain import Fault, SignIn, TokenRefused
-from verbund.identity.providers.hometoken import ACCESS_TOKEN, TYPES, HomeTokens
+from verbund.identity.providers.hometoken import ACCESS_TOKEN, TYPES, HomeToken, HomeTokens
 from verbund.identity.tokens.clients import PROOFS, Clients
 from verbund.identity.tokens.domain import AccessToken, Client, Form, GrantRefused, Home, OAuthError, Terms, issue_time
 from verbund.identity.tokens.store import TokenStore
@@ -57,7 +57,7 @@ class TokenExchange:
         started = self._clock().timestamp()
         client = self._clients.authenticated(form, ISSUE) if PROOFS & form.keys() else None
         try:
-            home, sign_in = self._proven(form)
+            home, sign_in = self.proven(self._home_tokens.read(form["subject_token"], form["subject_token_type"]))
         except TokenRefused as refusal:
             log.info("home token refused", fault=refusal.fault.value)
             if refusal.fault is Fault.PROVIDER:
@@ -70,7 +70,7 @@ class TokenExchange:
             raise GrantRefused
         return AccessToken(
             terms=self._terms,
-            subject=self._person(home, sign_in),
+            subject=self.person(home, sign_in),
             client_id=client.name if client else home.audience,
             organisation=home.organisation,
             roles=sign_in.roles,
@@ -83,16 +83,15 @@ class TokenExchange:
             signing_kid=home.signing_kid,
         )
 
-    def _proven(self, form: Form) -> tuple[Home, SignIn]:
+    def proven(self, token: HomeToken) -> tuple[Home, SignIn]:
         """Whose token it is, and what it gives; raises TokenRefused. What it says only selects whom to ask."""
-        token = self._home_tokens.read(form["subject_token"], form["subject_token_type"])
         with self._database.read(Call.internal(ISSUE)) as rows:
             home = self._tokens.home(rows, token.issuer, token.audience, token.subject)
         if home is None:
             raise TokenRefused(Fault.ISSUER, "no active provider has this issuer and audience")
         return home, self._home_tokens.accept(token, home)
 
-    def _person(self, home: Home, sign_in: SignIn) -> PersonName:
+    def person(self, home: Home, sign_in: SignIn) -> PersonName:
         """The person; written where they are new, or are described in another way than before."""
         if home.person and (home.display_name, home.email) == (sign_in.display_name, sign_in.email):
             return home.person

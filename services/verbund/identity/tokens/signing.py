@@ -41,19 +41,22 @@ class Signer:
 
     def sign(self, token: AccessToken) -> str:
         """The token as it is sent; raises Down where no key may sign yet."""
-        kid = token.signing_kid
+        return self.sign_claims(token.claims(), kid=token.signing_kid, kind=TYPE)
+
+    def sign_claims(self, claims: Mapping[str, Any], *, kid: str | None, kind: str) -> str:
+        """Any claims as a token of a kind; raises Down where no key may sign yet."""
         if kid is None:
             raise Down
-        header = {"typ": TYPE, "alg": ALGORITHM, "kid": kid}
+        header = {"typ": kind, "alg": ALGORITHM, "kid": kid}
         key, algorithm = self._key(kid), JWSRegistry.algorithms[ALGORITHM]
-        return compact.write(header, token.claims(), lambda signed: algorithm.sign(signed, key))
+        return compact.write(header, claims, lambda signed: algorithm.sign(signed, key))
 
-    def verify(self, token: str) -> Mapping[str, Any] | None:
-        """The claims of a token of ours, whatever its age; None where it is none."""
+    def verify(self, token: str, kind: str = TYPE) -> Mapping[str, Any] | None:
+        """The claims of a token of ours, whatever its age; None where it is none of that kind."""
         try:
             read = jws.extract_compact(token.encode("ascii")) if len(token) <= TOKEN_BYTES_MAX else None
             header = read.headers() if read else {}
-            if not isinstance(header, dict) or header.get("typ") != TYPE or not THUMBPRINT.fullmatch(header["kid"]):
+            if not isinstance(header, dict) or header.get("typ") != kind or not THUMBPRINT.fullmatch(header["kid"]):
                 return None
             with self._database.read(Call.internal("identity.tokens.verify")) as rows:
                 public = self._keys.public(rows, header["kid"])

@@ -1,0 +1,109 @@
+"""Signing out (OpenID Connect RP-Initiated Logout 1.0): of the mesh everywhere, and at home where that is possible."""
+
+from dataclasses import dataclass
+
+from verbund.database.database import Database
+from verbund.identity.signon.domain import Party, Session, Unanswerable
+from verbund.identity.signon.flow import Browser, SignOn
+from verbund.identity.signon.parties import Parties
+from verbund.identity.signon.requests import Pairs, extended, one, values
+from verbund.identity.signon.store import SignOnStore
+from verbund.identity.signon.upstream import Upstreams
+from verbund.identity.tokens.signing import Signer
+from verbund.serving.call import Call
+
+LEAVE = "identity.signon.leave"
+SIGNED_OUT_PATH = "/oauth2/signed-out"
+TEXT_LENGTH_MAX = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The session has ended; the browser goes to `location`, or is told so where that is empty.
+
+    `after` is where it goes when it comes back from there.
+    """
+
+    location: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Nobody proved that the person wants this: they are asked."""
+
+    pairs: Pairs
+
+
+class Leaving:
+    """Ends sessions at the wish of their people."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        database: Database,
+        store: SignOnStore,
+        parties: Parties,
+        sign_on: SignOn,
+        upstreams: Upstreams,
+        signer: Signer,
+    ) -> None:
+        self._issuer = issuer
+        self._database = database
+        self._store = store
+        self._parties = parties
+        self._sign_on = sign_on
+        self._upstreams = upstreams
+        self._signer = signer
+
+    def begin(self, pairs: Pairs, browser: Browser, *, confirmed: bool) -> Left | Confirm:
+        """The answer to a logout request; raises Unanswerable where it wants to go where it may not."""
+        named = self._named(one(pairs, "id_token_hint"))
+        after = self._after(pairs, named)
+        session = self._sign_on.session(browser)
+        if session is None:
+            return Left(after)
+        if not confirmed and (named is None or self._session_of(named, session) != session.session):
+            return Confirm([(name, value) for name, value in pairs if name != "id_token_hint"])
+        self._sign_on.end(session)
+        at_home = self._at_home(session)
+        return Left(at_home or after, after if at_home else "")
+
+    def may_go_to(self, uri: str) -> bool:
+        """Whether a sign-out of the mesh's own pages may end at `uri`: what a cookie says is looked at once more."""
+        return any(uri == allowed for allowed in self._parties.leaves())
+
+    def _named(self, hint: str) -> dict[str, str] | None:
+        """Client and `sid` of an ID token of ours, whatever its age."""
+        claims = self._signer.verify(hint, "JWT") if hint else None
+        return {"client": str(claims["aud"]), "sid": str(claims["sid"])} if claims and "sid" in claims else None
+
+    def _session_of(self, named: dict[str, str], session: Session) -> str | None:
+        """The session that a `sid` is of, as far as the organisation of the person who is here has it."""
+        with self._database.read(Call.internal(LEAVE, organisation=session.organisation)) as rows:
+            return self._store.session_of(rows, named["sid"])
+
+    def _after(self, pairs: Pairs, named: dict[str, str] | None) -> str:
+        """The address after the sign-out, with the state; empty where none is asked for."""
+        uris = values(pairs, "post_logout_redirect_uri")
+        stated = one(pairs, "client_id")
+        if named and stated and stated != named["client"]:
+            raise Unanswerable("client")
+        if not uris:
+            return ""
+        party: Party | None = self._parties.find(named["client"] if named else stated)
+        if party is None or len(uris) != 1 or uris[0] not in party.post_logout_redirect_uris:
+            raise Unanswerable("redirect_uri")
+        state = one(pairs, "state")[:TEXT_LENGTH_MAX]
+        return extended(uris[0], {"state": state} if state else {})
+
+    def _at_home(self, session: Session) -> str:
+        """Where the session at home ends; empty where the provider does not do that, or is away."""
+        try:
+            choice = self._sign_on.choice(session.provider)
+            endpoint = self._upstreams.endpoints(choice).end_session
+        except Unanswerable:
+            return ""
+        asked = {"client_id": choice.audience, "post_logout_redirect_uri": self._issuer + SIGNED_OUT_PATH}
+        return extended(endpoint, asked) if endpoint else ""

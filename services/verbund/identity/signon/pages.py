@@ -1,0 +1,166 @@
+"""The pages of the sign-on: plain HTML without script, readable at any width, by keyboard and by screen reader."""
+
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from importlib.resources import files
+from urllib.parse import urlencode
+
+from verbund.identity.signon.domain import Choice, Unanswerable
+from verbund.identity.signon.flow import Choose, Consent
+from verbund.identity.signon.requests import Pairs
+from verbund.identity.signon.texts import TEXTS, Texts
+
+STYLE_PATH = "/oauth2/style.css"
+AUTHORIZE_PATH = "/oauth2/authorize"
+HEADERS = {
+    "Cache-Control": "no-store",
+    # A form's answer must say where it came from: no-referrer would make that "null".
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@cache
+def style() -> bytes:
+    """The one style sheet."""
+    return (files("verbund.identity.signon") / "style.css").read_bytes()
+
+
+def security_policy(destination: str = "") -> str:
+    """What a page may load and do. A form's answer redirects to `destination`, which browsers hold to form-action."""
+    return (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        f"form-action 'self'{f' {destination}' if destination else ''}"
+    )
+
+
+def choose(texts: Texts, asked: Choose, *, action: str, search: str) -> str:
+    """Asks where the person signs in: all organisations, or those that fit what was typed."""
+    fitting = [choice for choice in asked.choices if fits(choice, search)]
+    shown = fitting or asked.choices
+    missing = f'<p role="status">{escape(texts.found_none)}</p>' if search and not fitting else ""
+    several = len({choice.organisation for choice in shown}) < len(shown)
+    items = "".join(f"<li>{button(choice, several=several)}</li>" for choice in shown)
+    hidden = f'<input type="hidden" name="form" value="{escape(asked.form)}">'
+    content = f"""<h1>{escape(texts.choose)}</h1>
+<p>{escape(texts.choose_text)}</p>
+<form method="post" action="{escape(action)}" role="search">
+{hidden}
+<label for="search">{escape(texts.search)}</label>
+<input id="search" name="search" type="search" value="{escape(search)}" maxlength="200" autocomplete="organization">
+<div class="buttons"><button type="submit" class="second">{escape(texts.search_submit)}</button></div>
+</form>
+{missing}
+<form method="post" action="{escape(action)}">
+{hidden}
+<h2 id="organisations">{escape(texts.organisations)}</h2>
+<ul class="choices" aria-labelledby="organisations">{items}</ul>
+</form>"""
+    return document(texts, texts.choose, content, language_links(texts, asked))
+
+
+def fits(choice: Choice, search: str) -> bool:
+    """Whether every word that was typed stands in the organisation's name, somewhere."""
+    stated = f"{choice.title} {choice.provider_title} {choice.organisation}".casefold()
+    return all(word in stated for word in search.casefold().split())
+
+
+def button(choice: Choice, *, several: bool) -> str:
+    """One organisation; with the provider's title where one organisation has several."""
+    title = f"{choice.title}: {choice.provider_title}" if several else choice.title
+    return f'<button type="submit" name="provider" value="{escape(choice.provider)}">{escape(title)}</button>'
+
+
+def language_links(texts: Texts, asked: Choose) -> str:
+    """The same request in another language."""
+    links = ""
+    for other in TEXTS.values():
+        if other is not texts:
+            target = f"{AUTHORIZE_PATH}?{urlencode({**asked.request.parameters(), 'ui_locales': other.language})}"
+            language = other.language
+            links += f'<a href="{escape(target)}" lang="{language}" hreflang="{language}">{escape(other.name)}</a>'
+    return f'<nav aria-label="{escape(texts.languages)}">{links}</nav>'
+
+
+def consent(texts: Texts, asked: Consent, *, action: str) -> str:
+    """Asks whether a member may know who the person is."""
+    heading = texts.consent.format(client=asked.party.title)
+    explained = texts.consent_text.format(client=asked.party.title, organisation=asked.party.organisation_title)
+    items = "".join(f"<li>{escape(texts.consent_items[name])}</li>" for name in asked.request.scope)
+    content = f"""<h1>{escape(heading)}</h1>
+<p>{escape(explained)}</p>
+<ul>{items}</ul>
+<form method="post" action="{escape(action)}">
+<input type="hidden" name="form" value="{escape(asked.form)}">
+<div class="buttons">
+<button type="submit" name="decision" value="allow">{escape(texts.allow)}</button>
+<button type="submit" name="decision" value="deny" class="second">{escape(texts.deny)}</button>
+</div>
+</form>"""
+    return document(texts, heading, content)
+
+
+def sign_out(texts: Texts, pairs: Pairs, *, action: str) -> str:
+    """Asks whether the person wants to sign out."""
+    hidden = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+        for name, value in pairs
+        if name in ("post_logout_redirect_uri", "client_id", "state", "ui_locales")
+    )
+    content = f"""<h1>{escape(texts.sign_out)}</h1>
+<p>{escape(texts.sign_out_question)}</p>
+<form method="post" action="{escape(action)}">
+{hidden}
+<input type="hidden" name="confirmed" value="yes">
+<div class="buttons"><button type="submit">{escape(texts.sign_out_submit)}</button></div>
+</form>"""
+    return document(texts, texts.sign_out, content)
+
+
+def signed_out(texts: Texts) -> str:
+    """Says that the session has ended."""
+    content = f"""<h1>{escape(texts.signed_out)}</h1>
+<p>{escape(texts.signed_out_text)}</p>
+<p><a href="/">{escape(texts.again)}</a></p>"""
+    return document(texts, texts.signed_out, content)
+
+
+def refusal(texts: Texts, refused: Unanswerable, trace: str) -> str:
+    """Says what cannot be done, who can mend it, and when to try again; nobody is sent anywhere."""
+    said = texts.refusals[refused.reason].format(who=refused.who)
+    retry = texts.retry.format(seconds=refused.retry_seconds) if refused.retry_seconds else ""
+    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in (said, retry) if text)
+    content = f"""<h1>{escape(texts.cannot)}</h1>
+{paragraphs}
+<p><a href="/">{escape(texts.again)}</a></p>
+<details><summary>{escape(texts.details)}</summary><p>{escape(texts.trace.format(trace=trace))}</p></details>"""
+    return document(texts, texts.cannot, content)
+
+
+def document(texts: Texts, title: str, content: str, navigation: str = "") -> str:
+    """A whole page."""
+    return f"""<!doctype html>
+<html lang="{texts.language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)} | Verbund</title>
+<link rel="stylesheet" href="{STYLE_PATH}">
+</head>
+<body>
+<header><p>Verbund</p>{navigation}</header>
+<main>
+{content}
+</main>
+</body>
+</html>
+"""
+
+
+def sources(choices: Sequence[Choice]) -> str:
+    """Where the forms of the choice may lead: providers are at https, and more is known of them only when asked."""
+    return "https:" if choices else ""
