@@ -8,6 +8,17 @@ from verbund.serving.call import Call
 
 BATCH = 1_000
 BATCHES_MAX = 100  # of one statement in one round; the next round goes on
+# The answers to requests that were made 48 hours ago (AIP-155): every schema has this table.
+ANSWERS = """
+    DELETE FROM {schema}.idempotency WHERE (organisation, caller, method, request_id) IN (
+        SELECT organisation, caller, method, request_id FROM {schema}.idempotency
+        WHERE create_time < now() - interval '48 hours' LIMIT %(limit)s)
+"""
+
+
+def old_answers(schema: LiteralString) -> LiteralString:
+    """The statement that forgets a schema's old answers."""
+    return ANSWERS.format(schema=schema)
 
 
 class Sweep:

@@ -7,7 +7,7 @@ from verbund import settings as loader
 from verbund.clock import wall_clock
 from verbund.database.database import Database
 from verbund.database.settings import DatabaseSettings
-from verbund.database.sweeping import Sweep
+from verbund.database.sweeping import Sweep, old_answers
 from verbund.exchange.blobs.directory import BlobDirectory
 from verbund.exchange.blobs.sweeping import BlobSweep
 from verbund.exchange.deliveries.passing import Passing
@@ -29,14 +29,7 @@ from verbund.serving.tokens import TokenVerifier
 from verbund.serving.watches import Watches
 
 JOBS_POOL_SIZE = 3
-# The answers to requests that were made 48 hours ago.
-EXPIRED = (
-    """
-    DELETE FROM exchange.idempotency WHERE (organisation, caller, method, request_id) IN (
-        SELECT organisation, caller, method, request_id FROM exchange.idempotency
-        WHERE create_time < now() - interval '48 hours' LIMIT %(limit)s)
-    """,
-)
+EXPIRED = (old_answers("exchange"),)
 
 
 def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:

@@ -6,7 +6,7 @@ from verbund import settings as loader
 from verbund.clock import wall_clock
 from verbund.database.database import Database
 from verbund.database.settings import DatabaseSettings
-from verbund.database.sweeping import Sweep
+from verbund.database.sweeping import Sweep, old_answers
 from verbund.registry.changes.feed import ChangeFeed, PublishedChange
 from verbund.registry.changes.servicer import ChangeServicer, last_message
 from verbund.registry.changes.store import CHANNEL, ChangeStore
@@ -21,14 +21,7 @@ from verbund.serving.tokens import TokenVerifier
 from verbund.serving.watches import Watches
 
 JOBS_POOL_SIZE = 2
-# The answers to requests that were made 48 hours ago.
-EXPIRED = (
-    """
-    DELETE FROM registry.idempotency WHERE (organisation, caller, method, request_id) IN (
-        SELECT organisation, caller, method, request_id FROM registry.idempotency
-        WHERE create_time < now() - interval '48 hours' LIMIT %(limit)s)
-    """,
-)
+EXPIRED = (old_answers("registry"),)
 
 
 def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:

@@ -6,13 +6,17 @@ import psycopg
 import pytest
 from verbund.database.database import Database
 from verbund.database.sweeping import BATCH, Sweep
+from verbund.exchange.main import EXPIRED as EXCHANGE_EXPIRED
 from verbund.identity.main import EXPIRED as IDENTITY_EXPIRED
 from verbund.registry.main import EXPIRED as REGISTRY_EXPIRED
 
 ROWS = BATCH + 5
 
 
-@pytest.mark.parametrize(("area", "expired"), [("identity", IDENTITY_EXPIRED), ("registry", REGISTRY_EXPIRED)])
+@pytest.mark.parametrize(
+    ("area", "expired"),
+    [("identity", IDENTITY_EXPIRED), ("exchange", EXCHANGE_EXPIRED), ("registry", REGISTRY_EXPIRED)],
+)
 def test_answers_are_kept_for_48_hours_and_no_longer(
     database_dsn: str, area: str, expired: tuple[LiteralString, ...]
 ) -> None:
