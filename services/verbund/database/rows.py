@@ -82,6 +82,14 @@ class Transaction(Rows):
         """Runs a statement and tells how many rows it touched."""
         return self._run(statement, parameters).count
 
+    def locked(self, lock: LiteralString, statement: LiteralString, **parameters: Any) -> dict[str, Any] | None:
+        """The first row of a statement that runs behind a lock, in its round trip; None where there is nothing to lock.
+
+        A statement of its own sees everything that was written by those whom the lock had to wait for.
+        """
+        held, found = self._exchange(statement, (lock, parameters), (statement, parameters))
+        return None if held.one() is None else found.one()
+
     def last(self, statement: LiteralString, **parameters: Any) -> None:
         """Runs a statement with the commit, in its round trip: one that leaves nothing to read or decide."""
         self._last.append((statement, parameters))

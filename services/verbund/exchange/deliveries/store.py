@@ -123,16 +123,11 @@ class DeliveryStore:
 
     def find(self, rows: Rows, name: DeliveryName, organisation: str) -> Delivery:
         """A delivery that the organisation may see, with its documents; raises Absent."""
-        delivery = self.load(rows, name)
-        if delivery is None or organisation not in delivery.parties:
-            raise Absent(name)
-        return delivery
+        return seen(rows.one(FIND, name=name), name, organisation)
 
     def lock(self, tx: Transaction, name: DeliveryName, organisation: str) -> Delivery:
         """The same, kept from others' changes until the transaction ends."""
-        if tx.one(LOCK, name=name) is None:
-            raise Absent(name)
-        return self.find(tx, name, organisation)
+        return seen(tx.locked(LOCK, FIND, name=name), name, organisation)
 
     def sent(
         self, rows: Rows, sender: OrganisationName, states: Collection[State], place: Place
@@ -166,9 +161,8 @@ class DeliveryStore:
             raise Exists(delivery.name) from error
 
     def save(self, tx: Transaction, delivery: Delivery) -> None:
-        """Stores a locked delivery as it stands after a step. Its documents are rows of their own."""
-        if tx.execute(SAVE, **columns_of(delivery)) != 1:
-            raise Stale(delivery.name)
+        """Stores a locked delivery as it stands after a step, with the commit. Its documents are rows of their own."""
+        tx.last(SAVE, **columns_of(delivery))
 
     def delete(self, tx: Transaction, delivery: Delivery) -> None:
         """Deletes a draft with its documents and timeline."""
@@ -178,6 +172,14 @@ class DeliveryStore:
     def delete_old_drafts(self, tx: Transaction, before: datetime, *, size: int) -> int:
         """Deletes some drafts that nobody has changed since a time; tells how many."""
         return tx.execute(DELETE_OLD_DRAFTS, before=before, size=size)
+
+
+def seen(row: dict[str, Any] | None, name: DeliveryName, organisation: str) -> Delivery:
+    """The delivery in a row, where the organisation may see it; raises Absent."""
+    delivery = None if row is None else delivery_of(row)
+    if delivery is None or organisation not in delivery.parties:
+        raise Absent(name)
+    return delivery
 
 
 def columns_of(delivery: Delivery) -> dict[str, Any]:

@@ -23,8 +23,8 @@ class DocumentStore:
         tx.execute(LOCK_CONTENT, sha256=sha256)
 
     def insert(self, tx: Transaction, delivery: DeliveryName, document: Document) -> None:
-        """Stores a document of a locked delivery."""
-        tx.execute(
+        """Stores a document of a locked delivery, with the commit."""
+        tx.last(
             INSERT,
             name=document.name,
             delivery=delivery,
