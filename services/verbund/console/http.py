@@ -1,9 +1,10 @@
-"""The console's routes: the OpenAPI document, and the manual's pages. Their rules stand in routes.py."""
+"""The console's routes: the OpenAPI document, the manual's pages, the people's. Their rules stand in routes.py."""
 
 import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Self
 
 from starlette.requests import Request
@@ -11,11 +12,13 @@ from starlette.responses import Response
 
 from verbund.console.pages import contents, frame, service
 from verbund.console.pages.service import Document
-from verbund.console.routes import DOCS_PATH, OPENAPI_PATH, PAGES_PATH, PROTOS_PATH, ROUTES
+from verbund.console.routes import DOCS_PATH, OPENAPI_PATH, PAGES_PATH, PROTOS_PATH, ROUTES, START_PATH, STYLE_PATH
+from verbund.console.site.application import Site
 from verbund.protos.bundle import bundle, zipped
 from verbund.serving.call import Call
-from verbund.serving.guarded import guarded
+from verbund.serving.guarded import Handler, guarded, in_json
 from verbund.serving.http import ASGIApp
+from verbund.serving.refusals import Refusal
 from verbund.serving.tokens import TokenVerifier
 
 HTML, CSS, JSON = "text/html; charset=utf-8", "text/css; charset=utf-8", "application/json"
@@ -54,12 +57,13 @@ def entities_of(document: Document, text: bytes) -> Mapping[str, Entity]:
     return {
         OPENAPI_PATH: Entity.of(text, JSON),
         frame.STYLE: Entity.of(frame.style(), CSS),
+        STYLE_PATH: Entity.of((files("verbund.console.site") / "style.css").read_bytes(), CSS),
         PROTOS_PATH: Entity.of(zipped(bundle()), ZIP),
         **{path: Entity.of(page, HTML) for path, page in pages.items()},
     }
 
 
-def application(entities: Mapping[str, Entity], verifier: TokenVerifier, *, cache_seconds: int) -> ASGIApp:
+def application(entities: Mapping[str, Entity], site: Site, verifier: TokenVerifier, *, cache_seconds: int) -> ASGIApp:
     """The ASGI application of the console's routes."""
     absent = contents.absent_page()
 
@@ -69,7 +73,12 @@ def application(entities: Mapping[str, Entity], verifier: TokenVerifier, *, cach
             return Response(absent, 404, SAFE, HTML)
         return answer(entity, request.headers, cache_seconds)
 
-    return guarded(ROUTES, {route.rule.name: read for route in ROUTES}, verifier)
+    def refusing(request: Request, refusal: Refusal) -> Response:
+        return (site.refused if request.url.path.startswith(START_PATH) else in_json)(request, refusal)
+
+    handlers: dict[str, Handler] = {route.rule.name: read for route in ROUTES}
+    handlers.update(site.handlers())
+    return guarded(ROUTES, handlers, verifier, refusing=refusing)
 
 
 def answer(entity: Entity, asked: Mapping[str, str], cache_seconds: int) -> Response:

@@ -7,6 +7,12 @@ OPENAPI_PATH = "/openapi.json"
 DOCS_PATH = "/docs"
 PAGES_PATH = "/docs/"
 PROTOS_PATH = "/protos.zip"
+START_PATH = "/console/"
+STYLE_PATH = "/console/style.css"
+SIGNED_OUT_PATH = "/console/signed-out"
+PROJECTS_PATH = "/console/projects"
+DELIVERIES_PATH = "/console/deliveries/"
+DECISIONS_PATH = "/console/decisions/"
 READ = ("GET", "HEAD")
 
 
@@ -22,9 +28,34 @@ def public(name: str) -> Rule:
     )
 
 
+def personal(name: str, permission: str, *, changes: bool = False) -> Rule:
+    """A rule for a person's pages: who may read such things at all. The services decide what each may see and do."""
+    return Rule(
+        name=name,
+        permission=permission,
+        audience=pb.AUDIENCE_MEMBER,
+        least_assurance=pb.ASSURANCE_LOW,
+        rate=pb.RATE_WRITE if changes else pb.RATE_READ,
+        safe_to_retry=not changes,
+    )
+
+
+START = personal("console.start.read", "registry.projects.read")
+PROJECTS = personal("console.projects.list", "registry.projects.read")
+PROJECT = personal("console.projects.read", "registry.projects.read")
+DELIVERY = personal("console.deliveries.read", "exchange.deliveries.read")
+DECISION = personal("console.decisions.make", "exchange.deliveries.read", changes=True)
 ROUTES: tuple[HttpRoute, ...] = (
     HttpRoute(area="console", methods=READ, path=OPENAPI_PATH, rule=public("console.openapi.read")),
     HttpRoute(area="console", methods=READ, path=DOCS_PATH, rule=public("console.contents.read")),
     HttpRoute(area="console", methods=READ, path=PAGES_PATH, rule=public("console.pages.read")),
     HttpRoute(area="console", methods=READ, path=PROTOS_PATH, rule=public("console.protos.read")),
+    HttpRoute(area="console", methods=READ, path=STYLE_PATH, rule=public("console.style.read")),
+    HttpRoute(area="console", methods=READ, path=SIGNED_OUT_PATH, rule=public("console.signed-out.read")),
+    HttpRoute(area="console", methods=READ, path=PROJECTS_PATH, rule=PROJECTS),
+    HttpRoute(area="console", methods=READ, path=f"{PROJECTS_PATH}/", rule=PROJECT),
+    HttpRoute(area="console", methods=READ, path=DELIVERIES_PATH, rule=DELIVERY),
+    HttpRoute(area="console", methods=("POST",), path=DECISIONS_PATH, rule=DECISION),
+    # The last: every other path below it is a page that there is not.
+    HttpRoute(area="console", methods=READ, path=START_PATH, rule=START),
 )

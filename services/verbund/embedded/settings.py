@@ -117,6 +117,9 @@ def for_parts(home: Home, environment: Mapping[str, str], *, provider: bool = Tr
     gateway = address(environment)
     places = {
         "VERBUND_HOME": home.path,
+        "VERBUND_CONSOLE_ORIGIN": gateway.url,
+        "VERBUND_CONSOLE_SOCKET_DIR": home.run,
+        "VERBUND_CONSOLE_WORKERS": workers(environment),
         "VERBUND_DATABASE_DSN": postgres.dsn(home),
         "VERBUND_EXCHANGE_BLOB_DIR": home.blobs,
         "VERBUND_GATEWAY_CERTIFICATE_FILE": home.tls / "server.pem",

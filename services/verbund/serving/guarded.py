@@ -31,6 +31,7 @@ from verbund.serving.tokens import TokenVerifier
 from verbund.serving.translation import trace_id_of
 
 Handler = Callable[[Request, Call], Response] | Callable[[Request, Call], Awaitable[Response]]
+Refusing = Callable[[Request, Refusal], Response]
 DEADLINE_SECONDS = 30.0
 
 log = structlog.get_logger(__name__)
@@ -42,11 +43,13 @@ def guarded(
     verifier: TokenVerifier,
     *,
     deadline_seconds: float = DEADLINE_SECONDS,
+    refusing: Refusing | None = None,
 ) -> ASGIApp:
     """The ASGI application of an area's routes, each with its span; `handlers` are by the names of the rules.
 
     What is below a path that ends in a slash is in `request.path_params["path"]`. A synchronous handler runs in a
-    thread. Raises PolicyError where a rule has no handler, or a handler no rule.
+    thread. `refusing` writes refusals where not JSON but a page is to say them. Raises PolicyError where a rule has no
+    handler, or a handler no rule.
     """
     names = [route.rule.name for route in routes]
     if set(names) != set(handlers):
@@ -54,7 +57,7 @@ def guarded(
     doors = [
         Route(
             f"{route.path}{{path:path}}" if route.path.endswith("/") else route.path,
-            Door(route.rule, handlers[route.rule.name], verifier, deadline_seconds).open,
+            Door(route.rule, handlers[route.rule.name], verifier, deadline_seconds, refusing or in_json).open,
             methods=list(route.methods),
         )
         for route in routes
@@ -65,12 +68,15 @@ def guarded(
 class Door:
     """One route: who comes in, and what becomes of what its handler raises."""
 
-    def __init__(self, rule: Rule, handler: Handler, verifier: TokenVerifier, deadline_seconds: float) -> None:
+    def __init__(
+        self, rule: Rule, handler: Handler, verifier: TokenVerifier, deadline_seconds: float, refusing: Refusing
+    ) -> None:
         self._rule = rule
         self._handler: Any = handler
         self._waited_for = inspect.iscoroutinefunction(handler)
         self._verifier = verifier
         self._deadline_seconds = deadline_seconds
+        self._refusing = refusing
 
     async def open(self, request: Request) -> Response:
         """The handler's answer, or its refusal; what is neither is a fault whose cause is in the log only."""
@@ -81,12 +87,12 @@ class Door:
                 return answer
             return await run_in_threadpool(self._handler, request, call)
         except Refusal as refusal:
-            return refused(refusal)
+            return self._refusing(request, refusal)
         except ClientDisconnect:
             return Response(status_code=400)  # which nobody reads
         except Exception:
             log.exception("fault", rule=self._rule.name)
-            return refused(Fault())
+            return self._refusing(request, Fault())
 
     def _call(self, request: Request) -> Call:
         """The call; raises Unauthenticated, or Forbidden where the rule does not let the caller in."""
@@ -110,6 +116,11 @@ class Door:
         if len(values) > 1 or values[0][: len(BEARER)].lower() != BEARER:
             raise Unauthenticated("TOKEN_INVALID")
         return self._verifier.verify(values[0][len(BEARER) :].strip())
+
+
+def in_json(_request: Request, refusal: Refusal) -> Response:
+    """The refusal as programs read it."""
+    return refused(refusal)
 
 
 def refused(refusal: Refusal) -> Response:

@@ -1,0 +1,185 @@
+"""The projects of the strategy: the list with its search, and a project with what concerns it."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from starlette.responses import Response
+
+from verbund.console.routes import PROJECTS_PATH
+from verbund.console.site.desk import Desk
+from verbund.console.site.mail import Errand, Mail, errand_of
+from verbund.console.site.peers import Asking, Later
+from verbund.console.site.visit import Text, Visit
+from verbund.exchange.v1 import delivery_service_pb2 as exchange
+from verbund.registry.v1 import project_service_pb2 as pb
+from verbund.registry.v1 import strategy_service_pb2 as strategies
+from verbund.registry.v1.project_service_pb2_grpc import ProjectServiceStub
+from verbund.registry.v1.strategy_service_pb2_grpc import StrategyServiceStub
+from verbund.registry.v1.types_pb2 import Source
+from verbund.resources.names import last
+from verbund.serving.refusals import Absent
+
+PAGE_SIZE = 20
+PATH = re.compile(r"([a-z][a-z0-9-]{0,62})[/.]([a-z0-9][a-z0-9-]{0,62})", re.ASCII)
+QUERY_CHARACTERS_MAX = 200
+ALL = tuple(state for state in exchange.DeliveryState.values() if state)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A project as a list shows it; what is empty is not known."""
+
+    address: str
+    title: Text
+    status: str
+    responsible: list[str]
+    start: str
+    end: str
+    sources: list["Read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Where a fact was read, and when."""
+
+    uri: str
+    host: str
+    as_of: str
+
+
+def list_page(desk: Desk, visit: Visit) -> Response:
+    """The list or the search's answer. Two rounds of calls at most: the projects, and titles not yet known."""
+    asking = desk.asking(visit)
+    query = visit.query.get("q", "").strip()
+    if len(query) > QUERY_CHARACTERS_MAX:
+        titles = desk.titles.of(asking, [visit.organisation])
+        values: dict[str, Any] = {"projects": [], "after": "", "too_long": True, "first": True}
+        return visit.page(
+            "projects.html", status=400, query=query, organisation_title=titles[visit.organisation], **values
+        )
+    found = asked(asking, query, visit.query.get("page", "")).result()
+    projects = list(found.projects)
+    titles = desk.titles.of(asking, [visit.organisation])
+    after = urlencode({**({"q": query} if query else {}), "page": found.next_page_token})
+    return visit.page(
+        "projects.html",
+        query=query,
+        projects=[shown(visit, each) for each in projects],
+        after=f"{PROJECTS_PATH}?{after}" if found.next_page_token else "",
+        first=not visit.query.get("page"),
+        too_long=False,
+        organisation_title=titles[visit.organisation],
+    )
+
+
+def asked(asking: Asking, query: str, token: str) -> Later[Any]:
+    """A page of the list, or of what a search finds."""
+    if query:
+        search = pb.SearchProjectsRequest(query=query, page_size=PAGE_SIZE, page_token=token)
+        return asking.later("registry", lambda channel: ProjectServiceStub(channel).SearchProjects, search)
+    listed = pb.ListProjectsRequest(page_size=PAGE_SIZE, page_token=token)
+    return asking.later("registry", lambda channel: ProjectServiceStub(channel).ListProjects, listed)
+
+
+def project_page(desk: Desk, visit: Visit, path: str) -> Response:
+    """A project. Three rounds of calls at most: the project and the mailboxes, what these received and what the project
+    names, titles not yet known. Raises Absent.
+    """
+    asking = desk.asking(visit)
+    name = name_of(path)
+    later = asking.later(
+        "registry", lambda channel: ProjectServiceStub(channel).GetProject, pb.GetProjectRequest(name=name)
+    )
+    follows = visit.may("exchange.deliveries.read")
+    mail = Mail(asking, visit.organisation, sent=ALL, received=ALL) if follows else None
+    project: pb.Project = later.result()
+    strategy, measure = strategy_of(asking, project), measure_of(asking, project)
+    found = mail.found() if mail else None
+    concerning = [each for each in (found.deliveries if found else ()) if each.project == name]
+    errands = sorted((errand_of(each, visit.organisation) for each in concerning), key=open_first)
+    named = (name for each in errands for name in (each.next, each.other))
+    titles = desk.titles.of(asking, [visit.organisation, project.owner, *named])
+    return visit.page(
+        "project.html",
+        project=project,
+        shown=shown(visit, project),
+        description=visit.text(project.description),
+        parties=[(party, [role_name(role) for role in party.roles]) for party in project.parties],
+        strategy=title_of(visit, strategy),
+        measure=title_of(visit, measure),
+        errands=errands,
+        follows=follows,
+        more=found is not None and found.more,
+        titles=titles,
+        organisation_title=titles[visit.organisation],
+    )
+
+
+def open_first(errand: Errand) -> tuple[bool, tuple[bool, float, str]]:
+    """What somebody still has to do, then the rest."""
+    return (not errand.next, errand.order)
+
+
+def name_of(path: str) -> str:
+    """The project's name of `owner/id` or `owner.id`; raises Absent."""
+    found = PATH.fullmatch(path)
+    if found is None:
+        raise Absent(f"projects/{path}")
+    return f"projects/{found[1]}.{found[2]}"
+
+
+def address_of(project: str) -> str:
+    """Where a project's page is."""
+    return f"{PROJECTS_PATH}/{last(project).replace('.', '/', 1)}"
+
+
+def shown(visit: Visit, project: pb.Project) -> Shown:
+    """A project with what lists say of it."""
+    responsible = [party for party in project.parties if pb.PARTY_ROLE_PUBLIC_AUTHORITY in party.roles]
+    return Shown(
+        address=address_of(project.name),
+        title=visit.text(project.title),
+        status=pb.ProjectStatus.Name(project.status).removeprefix("PROJECT_STATUS_"),
+        responsible=[party.title for party in responsible],
+        start=project.period.start_date,
+        end=project.period.end_date,
+        sources=[read(source) for source in project.sources],
+    )
+
+
+def read(source: Source) -> Read:
+    """Where a fact was read, by the host's name."""
+    try:
+        host = urlsplit(source.uri).hostname or source.uri
+    except ValueError:
+        host = source.uri
+    return Read(source.uri, host, source.as_of)
+
+
+def role_name(role: "pb.PartyRole.ValueType") -> str:
+    """As what a party takes part."""
+    return pb.PartyRole.Name(role).removeprefix("PARTY_ROLE_")
+
+
+def strategy_of(asking: Asking, project: pb.Project) -> Later[Any] | None:
+    """The strategy that a project serves."""
+    if not project.strategy:
+        return None
+    request = strategies.GetStrategyRequest(name=project.strategy)
+    return asking.later("registry", lambda channel: StrategyServiceStub(channel).GetStrategy, request)
+
+
+def measure_of(asking: Asking, project: pb.Project) -> Later[Any] | None:
+    """The measure that a project carries out."""
+    if not project.measure:
+        return None
+    request = strategies.GetMeasureRequest(name=project.measure)
+    return asking.later("registry", lambda channel: StrategyServiceStub(channel).GetMeasure, request)
+
+
+def title_of(visit: Visit, later: Later[Any] | None) -> Text | None:
+    """The title of what was asked for; None where there is nothing. Raises Refused."""
+    found = later.result_if_known() if later else None
+    return visit.text(found.title) if found else None

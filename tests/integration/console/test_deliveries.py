@@ -1,0 +1,211 @@
+"""A delivery's page, and what is decided on it."""
+
+import hashlib
+
+import pytest
+from verbund.exchange.v1 import delivery_service_pb2 as pb
+
+from tests.integration.console.desk import CITYLAB, DISTRICT, STRANGER, TITLES, Desk
+from tests.integration.exchange.mesh import state_name
+from tests.support.members import new_id
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+PAGE, FORM = f"/console/deliveries/{DISTRICT}/auftrag", f"/console/decisions/{DISTRICT}/auftrag"
+NAME = f"organisations/{DISTRICT}/deliveries/auftrag"
+
+
+@pytest.fixture
+def sent(desk: Desk) -> pb.Delivery:
+    """A delivery that waits for CityLAB."""
+    mesh = desk.exchange
+    return mesh.district.send(mesh.mailbox, "auftrag", message="Bitte bis Freitag.\nDanke", reference="Stadt-7/24")
+
+
+def test_it_says_what_where_from_and_whose_turn(desk: Desk, sent: pb.Delivery) -> None:
+    """Documents with their size and address, the way so far in words, digests under technical details."""
+    shown = desk.person(CITYLAB).read(PAGE)
+    assert shown.title == "Projektauftrag · Verbund"
+    facts = shown.section("Auf einen Blick")
+    for fact in ("Eingegangen", "Sie sind am Zug", TITLES[DISTRICT], TITLES[CITYLAB], "Poststelle", "Stadt-7/24"):
+        assert fact in facts, fact
+    assert "order.pdf application/pdf 5 Byte Herunterladen" in shown.section("Dokumente")
+    assert f"/files/{NAME}/documents/order" in shown.links()
+    assert f"{TITLES[DISTRICT]} hat die Zustellung abgesendet." in shown.section("Verlauf")
+    assert f"Danach am Zug: {TITLES[CITYLAB]}, bis " in shown.section("Verlauf")
+    (technical,) = shown.root.iter("details")
+    for detail in (NAME, sent.trace_id, sent.manifest_sha256, hashlib.sha256(b"order").hexdigest()):
+        assert detail in "".join(technical.itertext())
+
+
+def test_accepting_takes_one_click(desk: Desk, sent: pb.Delivery) -> None:
+    """The form claims and accepts; sent again it changes nothing, and leads back to the page."""
+    person = desk.person(CITYLAB)
+    request_id = person.read(PAGE).request_id()
+    for _ in range(2):
+        answer = person.send(FORM, {"action": "accept", "request_id": request_id})
+        assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
+    assert desk.exchange.citylab.events(sent.name) == ["SUBMITTED", "CLAIMED", "ACCEPTED"]
+    shown = person.read(PAGE)
+    assert "Angenommen" in shown.section("Auf einen Blick")
+    assert not list(shown.root.iter("form"))
+
+
+def test_rejecting_needs_a_reason_and_keeps_what_was_typed(desk: Desk, sent: pb.Delivery) -> None:
+    """What is missing is said beside its field; nothing is claimed before; then the sender reads the reason."""
+    person = desk.person(CITYLAB)
+    request_id = person.read(PAGE).request_id()
+    explanation = "Anlage 2 fehlt.\r\nBitte <b>nachreichen</b>."
+    for fields, wrong in (
+        ({"reason": "", "explanation": explanation}, "Bitte wählen Sie einen Grund der Ablehnung."),
+        ({"reason": "INCOMPLETE", "explanation": "  "}, "Bitte schreiben Sie dem Absender"),
+        ({"reason": "INCOMPLETE", "explanation": "x" * 2001}, "Die Begründung ist zu lang."),
+    ):
+        answer = person.send(FORM, {"action": "reject", "request_id": request_id, **fields})
+        assert answer.status_code == 400
+        assert wrong in answer.text
+        assert 'role="alert"' in answer.text
+        assert fields["explanation"].strip().split("\r")[0].replace("<", "&lt;") in answer.text
+        assert ('value="INCOMPLETE" selected' in answer.text) == bool(fields["reason"])
+        assert f'value="{request_id}"' in answer.text
+        # The other language is at the page, which a form's address is not.
+        assert f'href="{PAGE}?lang=en"' in answer.text
+    assert state_name(desk.exchange.citylab.get(sent.name)) == "AVAILABLE"
+    done = {"action": "reject", "request_id": request_id, "reason": "INCOMPLETE", "explanation": explanation}
+    for _ in range(2):
+        assert person.send(FORM, done).status_code == 303
+    rejection = desk.exchange.district.get(sent.name).rejection
+    assert (rejection.reason, rejection.explanation) == (
+        pb.REJECTION_REASON_INCOMPLETE,
+        "Anlage 2 fehlt.\nBitte <b>nachreichen</b>.",
+    )
+    told = desk.person(DISTRICT).read(PAGE)
+    assert "Etwas fehlt" in told.section("Grund der Ablehnung")
+    assert "Berichtigen und neu senden" in told.section("Auf einen Blick")
+
+
+def test_a_sender_takes_it_back(desk: Desk, sent: pb.Delivery) -> None:
+    """Then its receiver sees that, and no documents."""
+    person = desk.person(DISTRICT)
+    request_id = person.read(PAGE).request_id()
+    assert person.send(FORM, {"action": "withdraw", "request_id": request_id}).status_code == 303
+    assert state_name(desk.exchange.district.get(sent.name)) == "WITHDRAWN"
+    shown = desk.person(CITYLAB).read(PAGE)
+    assert "Zurückgezogen" in shown.section("Auf einen Blick")
+    assert "ihre Dokumente sind nicht mehr einsehbar" in shown.text
+
+
+def test_what_changed_meanwhile_is_said(desk: Desk, sent: pb.Delivery) -> None:
+    """A form that comes too late shows the delivery as it is, and what was typed."""
+    person = desk.person(CITYLAB)
+    request_id = person.read(PAGE).request_id()
+    desk.exchange.district.withdraw(sent.name)
+    fields = {"reason": "OTHER", "explanation": "Das war viel Arbeit."}
+    answer = person.send(FORM, {"action": "reject", "request_id": request_id, **fields})
+    assert answer.status_code == 400
+    assert "Die Zustellung hat sich inzwischen geändert." in answer.text
+    assert "Das war viel Arbeit." in answer.text
+    assert "Zurückgezogen" in answer.text
+
+
+def test_who_else_is_at_it_is_said(desk: Desk, sent: pb.Delivery) -> None:
+    """While a colleague has claimed it, nobody else is offered to decide, or can."""
+    desk.exchange.citylab.claim(sent.name)
+    person = desk.person(CITYLAB)
+    shown = person.read(PAGE)
+    assert "wird gerade in Ihrer Organisation bearbeitet" in shown.text
+    assert not list(shown.root.iter("form"))
+    assert person.send(FORM, {"action": "accept", "request_id": new_id()}).status_code == 400
+    assert state_name(desk.exchange.citylab.get(sent.name)) == "CLAIMED"
+
+
+def test_a_role_is_offered_what_it_may(desk: Desk, sent: pb.Delivery) -> None:
+    """A viewer follows the delivery; what is sent all the same is refused on the page."""
+    viewer = desk.person(CITYLAB, roles=("viewer",))
+    shown = viewer.read(PAGE)
+    assert not list(shown.root.iter("form"))
+    assert not [link for link in shown.links() if link.startswith("/files/")]
+    assert "die Dokumente aber nicht öffnen" in shown.text
+    answer = viewer.send(FORM, {"action": "accept", "request_id": new_id()})
+    assert answer.status_code == 403
+    assert "Ihre Rolle darf das nicht." in answer.text
+    assert state_name(desk.exchange.citylab.get(sent.name)) == "AVAILABLE"
+
+
+def test_a_stranger_learns_nothing(desk: Desk, sent: pb.Delivery) -> None:
+    """To read and to decide: as if there were none. A draft is known to its sender only."""
+    desk.exchange.district.begin(desk.exchange.mailbox, "entwurf")
+    draft = PAGE.replace("auftrag", "entwurf")
+    assert sent.name == NAME
+    for person, address in ((desk.person(STRANGER), PAGE), (desk.person(CITYLAB), draft)):
+        hidden = person.read(address, status=404).text
+        absent = person.read(f"/console/deliveries/{DISTRICT}/nichts", status=404).text
+        assert hidden == absent
+    answer = desk.person(STRANGER).send(FORM, {"action": "accept", "request_id": new_id()})
+    assert answer.status_code == 404
+    for path in ("x", "x/y/z", "A/b", ""):
+        desk.person(CITYLAB).read(f"/console/deliveries/{path}", status=404)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://127.0.0.1:8443", "Sec-Fetch-Site": "same-site"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+)
+def test_a_form_of_another_site_is_refused(desk: Desk, sent: pb.Delivery, headers: dict[str, str]) -> None:
+    """Whatever its token: 403, and nothing happened."""
+    answer = desk.person(CITYLAB).send(FORM, {"action": "accept", "request_id": new_id()}, headers)
+    assert answer.status_code == 403
+    assert "das Formular kam nicht von dieser Seite" in answer.text
+    assert state_name(desk.exchange.citylab.get(sent.name)) == "AVAILABLE"
+
+
+def test_what_is_no_form_of_ours_is_refused(desk: Desk, sent: pb.Delivery) -> None:
+    """Another type, an unknown action, no request id, a field twice, too much of it."""
+    person = desk.person(CITYLAB)
+    headers = {"Origin": "https://127.0.0.1:8443"}
+    bodies = (
+        ("text/plain", f"action=accept&request_id={new_id()}"),
+        ("application/x-www-form-urlencoded", f"action=delete&request_id={new_id()}"),
+        ("application/x-www-form-urlencoded", "action=accept&request_id=1"),
+        ("application/x-www-form-urlencoded", f"action=accept&action=reject&request_id={new_id()}"),
+        ("application/x-www-form-urlencoded", "%ff=\xff"),
+    )
+    for media, body in bodies:
+        answer = person.client.post(FORM, content=body.encode("latin-1"), headers=headers | {"Content-Type": media})
+        assert (answer.status_code, "nicht verständlich" in answer.text) == (400, True), body
+    large = person.client.post(
+        FORM, content=b"a=" + b"x" * 70_000, headers=headers | {"Content-Type": "application/x-www-form-urlencoded"}
+    )
+    assert large.status_code == 429
+    assert state_name(desk.exchange.citylab.get(sent.name)) == "AVAILABLE"
+
+
+def test_what_others_wrote_is_text(desk: Desk) -> None:
+    """A script in any field that the page shows is shown, and never run."""
+    mesh = desk.exchange
+    mailbox = mesh.citylab.open_mailbox("script", title=SCRIPT)
+    mesh.district.send(mailbox, "auftrag", subject=SCRIPT, message=SCRIPT, reference=SCRIPT)
+    person = desk.person(CITYLAB)
+    assert person.read(PAGE).text.count(SCRIPT) >= 5
+    fields = {"reason": "OTHER", "explanation": SCRIPT}
+    assert person.send(FORM, {"action": "reject", "request_id": new_id(), **fields}).status_code == 303
+    shown = person.read(PAGE)
+    assert SCRIPT in shown.section("Grund der Ablehnung")
+    assert not list(shown.root.iter("script"))
+    assert not list(shown.root.iter("img"))
+
+
+def test_a_service_that_is_away_is_said(desk: Desk) -> None:
+    """Who helps, when to try again, and the trace; the page's status says so to programs."""
+    lonely = desk.without_services()
+    shown = lonely.read(PAGE, status=503)
+    assert "Ein Dienst ist nicht erreichbar" in shown.text
+    assert shown.answer.headers["retry-after"]
+    english = lonely.read(f"{PAGE}?lang=en", status=503)
+    assert "Those who run Verbund." in english.text
