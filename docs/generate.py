@@ -25,6 +25,7 @@ from verbund.console.openapi.document import as_text, document
 from verbund.console.settings import ConsoleSettings
 from verbund.database.settings import DatabaseSettings
 from verbund.embedded.home import Home
+from verbund.embedded.keycloak.settings import KeycloakSettings
 from verbund.embedded.settings import EmbeddedSettings, for_parts
 from verbund.embedded.users import ServiceUser
 from verbund.errors.v1 import reason_pb2
@@ -66,6 +67,7 @@ SETTINGS: tuple[tuple[str, str, type[Any]], ...] = (
     ("Gateway", "VERBUND_GATEWAY_", GatewaySettings),
     ("Trace store", "VERBUND_TRACES_", TraceSettings),
     ("Built-in provider", "VERBUND_PROVIDER_", ProviderSettings),
+    ("Keycloak, with `--idp keycloak`", "VERBUND_KEYCLOAK_", KeycloakSettings),
 )
 
 

@@ -82,6 +82,7 @@ def modules() -> Iterator[tuple[str, str]]:
     for entry in pkgutil.iter_modules(verbund.__path__):
         if entry.ispkg and find_spec(f"verbund.{entry.name}.settings"):
             yield entry.name, f"verbund.{entry.name}.settings"
+    yield "keycloak", "verbund.embedded.keycloak.settings"
     yield "gateway", "verbund_gateway.settings"
 
 

@@ -155,7 +155,13 @@ def sign_in(subject: Subject, http: httpx.Client) -> Iterator[Finding]:
             right = isinstance(answer, dict) and answer.get("issuer") == issuer
         except (httpx.HTTPError, ValueError) as error:
             says = f"people cannot sign in at {issuer}: {type(error).__name__}"
-            yield problem("sign-in", says, who=OPERATOR, remedy="see log/provider.log in the home.")
+            log = "log/keycloak.log" if "keycloak" in subject.processes() else "log/provider.log"
+            yield problem(
+                "sign-in",
+                says,
+                who=OPERATOR,
+                remedy=f"see {log} in the home.",
+            )
             continue
         if right:
             yield ok("sign-in", f"{issuer} answers")

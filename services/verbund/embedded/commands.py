@@ -19,10 +19,11 @@ import click
 )
 @click.option(
     "--idp",
-    type=click.Choice(["builtin", "none"]),
+    type=click.Choice(["builtin", "keycloak", "none"]),
     default="builtin",
     show_default=True,
-    help="Run the built-in OpenID provider with invented people, or none: then register your organisation's own.",
+    help="Run the built-in OpenID provider with invented people, or a real Keycloak with the same ones (needs Java and "
+    "Maven), or none: then register your organisation's own.",
 )
 @click.option(
     "--document",
@@ -40,5 +41,12 @@ def up(
     """
     from verbund.embedded.up import Options, run  # noqa: PLC0415 - `verbund up --help` needs none of it
 
-    options = Options(data_dir=data_dir, tour=tour, exit=ends, provider=idp == "builtin", document=document)
+    options = Options(
+        data_dir=data_dir,
+        tour=tour,
+        exit=ends,
+        provider=idp == "builtin",
+        keycloak=idp == "keycloak",
+        document=document,
+    )
     context.exit(run(options, os.environ))
