@@ -33,6 +33,7 @@ class Up:
     port: int = field(default_factory=lambda: ports.free_port("127.0.0.1"))
     provider_port: int = field(default_factory=lambda: ports.free_port("127.0.0.1"))
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    start_seconds_max: float = START_SECONDS_MAX
     process: subprocess.Popen[str] | None = None
     begun: float = 0.0
 
@@ -65,7 +66,7 @@ class Up:
     def wait_until_ready(self) -> dict[str, Any]:
         """What ready.json says, as soon as it is there; fails with what the command printed."""
         assert self.process is not None
-        end = time.monotonic() + START_SECONDS_MAX
+        end = time.monotonic() + self.start_seconds_max
         while not self.is_ready():
             if self.process.poll() is not None or time.monotonic() > end:
                 self.process.kill()

@@ -1,25 +1,31 @@
-"""PostgreSQL below the home: one cluster, reachable by a Unix socket only, its roles bound to the service user."""
+"""PostgreSQL below the home: one cluster, reachable by a Unix socket, its roles bound to the service user.
+
+Only a guest, a program that knows no Unix sockets, has a way in over loopback, and it leads to its own database.
+"""
 
 import ctypes
 import os
 import shutil
 import signal
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from psycopg import sql
 
 from verbund.embedded.children import PR_SET_PDEATHSIG, execute
 from verbund.embedded.home import Home
 from verbund.embedded.part import Layer, Part
 
 DATABASE = "verbund"
+PORT = 5432  # as far as nothing else is said it only is part of the socket's name
 ADMINISTRATOR = "postgres"
 
 CONFIGURATION = """\
 # Written by `verbund up` at every start. Put settings of your own into ../postgresql.local.conf.
-listen_addresses = ''
+{listen}
 unix_socket_directories = '{run}'
 unix_socket_permissions = 0700
 max_connections = 120
@@ -43,6 +49,11 @@ include_if_exists = '../postgresql.local.conf'
 
 # Who reaches the socket is who the kernel says they are; the map lets that user and root be every role.
 HOST_BASED_ACCESS = "local all all peer map=verbund\n"
+# A program that knows no Unix sockets comes in over loopback: as its own role, to its own database, and no other way.
+GUEST_ACCESS = """\
+host {guest} {guest} 127.0.0.1/32 scram-sha-256
+local {database} {guest} reject
+"""
 PEERS = 'verbund "{user}" all\nverbund root all\n'
 
 INITDB = ("--username=postgres", "--auth=peer", "--encoding=UTF8", "--no-instructions", "--no-locale")
@@ -55,12 +66,20 @@ def dsn(home: Home, *, user: str | None = None) -> str:
     return f"postgresql:///{DATABASE}?host={quote(str(home.run), safe='/')}{role}"
 
 
-def part(home: Home, binaries: Path) -> Part:
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A program beside the mesh that keeps its data here: a database of its own, and a role of the same name."""
+
+    name: str
+    port: int
+
+
+def part(home: Home, binaries: Path, guest: Guest | None = None) -> Part:
     """The server as a part of the mesh."""
     return Part(
         name="postgres",
         layer=Layer.STORE,
-        run=lambda _ready: run(home, binaries),
+        run=lambda _ready: run(home, binaries, guest),
         probe=lambda: answers(home),
         stop_signal=signal.SIGINT,  # fast: ends connections, writes everything down
         hurry_signal=signal.SIGQUIT,  # at once: the next start recovers
@@ -70,12 +89,12 @@ def part(home: Home, binaries: Path) -> Part:
     )
 
 
-def run(home: Home, binaries: Path) -> None:
+def run(home: Home, binaries: Path, guest: Guest | None = None) -> None:
     """Makes the cluster where there is none, configures it, and becomes the server."""
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
     if not home.postgres.exists():
         make_cluster(home, binaries, environment)
-    write_configuration(home)
+    write_configuration(home, guest)
     execute(binaries / "postgres", ["-D", str(home.postgres)], environment)
 
 
@@ -101,11 +120,38 @@ def call(command: list[str], environment: dict[str, str], statements: str = "") 
     )
 
 
-def write_configuration(home: Home) -> None:
+def write_configuration(home: Home, guest: Guest | None = None) -> None:
     """Writes the three files that PostgreSQL reads; the user's own settings stand in postgresql.local.conf."""
-    (home.postgres / "postgresql.conf").write_text(CONFIGURATION.format(run=home.run, shared_memory=shared_memory()))
-    (home.postgres / "pg_hba.conf").write_text(HOST_BASED_ACCESS)
+    listen, access = "listen_addresses = ''", HOST_BASED_ACCESS
+    if guest:
+        listen = f"listen_addresses = '127.0.0.1'\nport = {guest.port}"
+        access = GUEST_ACCESS.format(guest=guest.name, database=DATABASE) + access
+        name_socket(home, guest.port)
+    content = CONFIGURATION.format(listen=listen, run=home.run, shared_memory=shared_memory())
+    (home.postgres / "postgresql.conf").write_text(content)
+    (home.postgres / "pg_hba.conf").write_text(access)
     (home.postgres / "pg_ident.conf").write_text(PEERS.format(user=home.user.name))
+
+
+def name_socket(home: Home, port: int) -> None:
+    """Lets the mesh find the socket under the name that it always has: the port is part of the real one."""
+    if port != PORT:
+        link = home.run / f".s.PGSQL.{PORT}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(f".s.PGSQL.{port}")
+
+
+def make_database(home: Home, name: str, password: str) -> None:
+    """A guest's role and database where they are missing, and its password. The server learns a digest only."""
+    with psycopg.connect(dsn(home, user=ADMINISTRATOR), autocommit=True) as connection:
+        role = sql.Identifier(name)
+        verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(verifier)))
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+            connection.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(role))
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))
 
 
 def shared_memory() -> str:

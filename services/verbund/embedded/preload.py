@@ -57,10 +57,10 @@ AT_FIRST_USE = (
 TOUR = "verbund.tour.main"
 
 
-def everything() -> None:
-    """Imports it all. Collection is off meanwhile: what is imported stays, and looking through it is half the time."""
+def everything(*more: str) -> None:
+    """Imports it all, and `more`. Collection is off meanwhile: what is imported stays, and looking is half the time."""
     gc.disable()
-    for name in (*PARTS, *AT_FIRST_USE):
+    for name in (*PARTS, *AT_FIRST_USE, *more):
         importlib.import_module(name)
     if has_tour():
         importlib.import_module(TOUR)

@@ -30,6 +30,10 @@ class Progress:
         with contextlib.suppress(OSError):
             click.echo(line, file=self._out)
 
+    def note(self, line: str) -> None:
+        """Something takes its time."""
+        self._say(f"  {line}")
+
     def cleared(self, name: str) -> None:
         """An earlier run was killed and left a process."""
         self._say(f"  {name:<14} left by an earlier run, ended")

@@ -108,11 +108,13 @@ def drain_seconds(environment: Mapping[str, str]) -> float:
     return float(read(name, environment.get(name, str(DEFAULT_DRAIN_SECONDS)), float))
 
 
-def for_parts(home: Home, environment: Mapping[str, str], *, provider: bool = True) -> dict[str, str]:
+def for_parts(
+    home: Home, environment: Mapping[str, str], *, provider: bool = True, keycloak: bool = False
+) -> dict[str, str]:
     """The environment of every part: the caller's own settings, and the places in the home, which are not to choose.
 
     It holds paths and addresses, no secret: whoever may read a process's environment learns nothing. `provider` says
-    whether the built-in provider runs.
+    whether the built-in provider runs, `keycloak` whether Keycloak does.
     """
     gateway = address(environment)
     places = {
@@ -139,15 +141,22 @@ def for_parts(home: Home, environment: Mapping[str, str], *, provider: bool = Tr
         "VERBUND_TRACES_SOCKET": home.run / "traces.grpc.sock",
     }
     traces = {} if exports_itself(environment) else built_in_traces(home)
-    people = built_in_provider(home, gateway) if provider else {}
+    people = local_issuers(home) if provider or keycloak else {}
+    people |= built_in_provider(home, gateway) if provider else {}
     return {**environment, **{name: str(place) for name, place in places.items()}, **traces, **people}
 
 
-def built_in_provider(home: Home, gateway: Address) -> dict[str, str]:
-    """The built-in provider's own settings, and what identity needs to reach it: its address is of this machine."""
+def local_issuers(home: Home) -> dict[str, str]:
+    """What identity needs to reach a provider whose address is of this machine."""
     return {
         "VERBUND_IDENTITY_PROVIDER_CA_FILE": str(home.tls / "ca.pem"),
         "VERBUND_IDENTITY_PROVIDER_PRIVATE_ADDRESSES": "true",
+    }
+
+
+def built_in_provider(home: Home, gateway: Address) -> dict[str, str]:
+    """The built-in provider's own settings."""
+    return {
         "VERBUND_PROVIDER_CERTIFICATE_FILE": str(home.tls / "provider.pem"),
         "VERBUND_PROVIDER_DIRECTORY": str(home.provider),
         "VERBUND_PROVIDER_KEY_FILE": str(home.tls / "provider.key"),

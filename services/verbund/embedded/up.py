@@ -14,6 +14,8 @@ from verbund.embedded import home as homes
 from verbund.embedded import lock, logs, ports, postgres, preload, programs
 from verbund.embedded.children import LIBC, PR_GET_PDEATHSIG, PR_SET_PDEATHSIG
 from verbund.embedded.home import Home
+from verbund.embedded.keycloak import choice
+from verbund.embedded.keycloak.choice import Choice
 from verbund.embedded.part import Layer, Part
 from verbund.embedded.progress import Progress
 from verbund.embedded.settings import (
@@ -37,6 +39,7 @@ from verbund.provider.settings import HOST as PROVIDER_HOST
 from verbund.settings import load
 
 CERTIFICATE_SECONDS = 3600.0
+KEYCLOAK_PARTS = "verbund.embedded.keycloak.parts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,8 @@ class Options:
     exit: bool = False
     provider: bool = True
     """Whether the built-in provider runs."""
+    keycloak: bool = False
+    """Whether Keycloak runs in its place."""
     document: BinaryIO | None = None
     """What the tour sends, where it is not the sample's own."""
 
@@ -59,6 +64,7 @@ def run(options: Options, environment: Mapping[str, str]) -> int:
     if options.provider:
         stage.check(environment)
         provider_port(environment)  # a wrong one ends the start before anything is made
+    sought = choice.check(environment) if options.keycloak else None
     if options.tour and not preload.has_tour():
         raise Failure("This installation has no tour.", who="You", remedy="leave --tour out.", code=ExitCode.USAGE)
     home = homes.prepare(homes.choose(environment, options.data_dir))
@@ -71,10 +77,9 @@ def run(options: Options, environment: Mapping[str, str]) -> int:
             ports.check(PROVIDER_HOST, provider_port(environment), PROVIDER_PORT_SETTING)
         if queries := query_port(environment):
             ports.check("127.0.0.1", queries, QUERY_PORT_SETTING)
-        if queries := query_port(environment):
-            ports.check("127.0.0.1", queries, QUERY_PORT_SETTING)
-        given = for_parts(home, environment, provider=options.provider)
-        mesh = Mesh(home, gateway, settings, given, progress, provider=options.provider)
+        keycloak = choice.obtain(sought, home, environment, progress) if sought else None
+        given = for_parts(home, environment, provider=options.provider, keycloak=options.keycloak)
+        mesh = Mesh(home, gateway, settings, given, progress, provider=options.provider, keycloak=keycloak)
         supervisor = Supervisor(home, progress, inherited=[held], tick=mesh.tick)
         try:
             return mesh.run(supervisor, options)
@@ -97,6 +102,7 @@ class Mesh:
         progress: Progress,
         *,
         provider: bool,
+        keycloak: Choice | None = None,
     ) -> None:
         self._home = home
         self._gateway = gateway
@@ -104,6 +110,7 @@ class Mesh:
         self._environment = environment
         self._progress = progress
         self._provider = provider
+        self._keycloak = keycloak
         self._people: list[dict[str, str]] = []
         self._keys: Any = None
         self._written: object = None
@@ -115,8 +122,9 @@ class Mesh:
         """Starts the parts and waits: for a signal, or with --exit until there is nothing left to do."""
         self._supervisor = supervisor
         found = programs.find(self._home.user)
-        supervisor.add(postgres.part(self._home, found.postgres))
-        preload.everything()  # while PostgreSQL starts
+        guest = self._keycloak.guest if self._keycloak else None
+        supervisor.add(postgres.part(self._home, found.postgres, guest))
+        preload.everything(*([KEYCLOAK_PARTS] if self._keycloak else []))  # while PostgreSQL starts
         become_for_good(self._home.user)
         self._renew_certificates()
         os.environ.update(self._environment)  # OpenTelemetry reads it there
@@ -124,6 +132,9 @@ class Mesh:
         gateway = importlib.import_module("verbund.embedded.gateway")
         parts = importlib.import_module("verbund.embedded.parts")
         supervisor.add(*parts.parts(self._home, found, self._settings, self._environment, provider=self._provider))
+        if self._keycloak:
+            beside = importlib.import_module(KEYCLOAK_PARTS)
+            supervisor.add(*beside.parts(self._home, self._keycloak, self._gateway.url))
         supervisor.run_until(lambda: self._configured(supervisor))
         self._keys = gateway.Keys(self._home, self._environment)
         supervisor.run_until(supervisor.all_ready)
@@ -131,6 +142,8 @@ class Mesh:
             return ExitCode.INTERRUPTED
         if self._provider:
             self._people = parts.people(self._home, self._environment)
+        if self._keycloak:
+            self._people = beside.people(self._home, self._keycloak.settings)
         self.ready = True
         self.tick()
         self._progress.all_ready(self._gateway.url)
@@ -174,7 +187,8 @@ class Mesh:
         if time.monotonic() < self._certificates_due:
             return
         certificates = importlib.import_module("verbund.embedded.certificates")
-        certificates.ensure(self._home.tls, [self._gateway.name], wall_clock(), provider=self._provider)
+        with_people = self._provider or self._keycloak is not None
+        certificates.ensure(self._home.tls, [self._gateway.name], wall_clock(), provider=with_people)
         self._certificates_due = time.monotonic() + CERTIFICATE_SECONDS
 
 

@@ -9,12 +9,12 @@ TRIAL, PRODUCTION = "trial", "production"
 STAGES = (TRIAL, PRODUCTION)
 
 
-def check(environment: Mapping[str, str]) -> None:
-    """Raises Failure where the settings say anything but a trial."""
+def check(environment: Mapping[str, str], what: str = "The built-in OpenID provider") -> None:
+    """Raises Failure where the settings say anything but a trial; `what` has the invented people."""
     stage = environment.get(SETTING, TRIAL)
     if stage != TRIAL:
         raise Failure(
-            f"The built-in OpenID provider does not start where {SETTING} is {stage}: its people are invented.",
+            f"{what} does not start where {SETTING} is {stage}: its people are invented.",
             who="The operator of this mesh",
             remedy="start with --idp none and register your organisation's own provider, "
             f"or set {SETTING}={TRIAL} where nobody does real work.",

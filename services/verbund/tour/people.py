@@ -33,7 +33,7 @@ def come_in(mesh: Mesh, sample: Sample, member: Member) -> Told[SignedIn]:
     try:
         home_token = sign_in(person["issuer"], ca=mesh.ca, username=person["username"], password=person["password"])
     except SignInFailed as error:
-        raise StepFailed(str(error), f"see {mesh.home.log / 'provider.log'}") from error
+        raise StepFailed(str(error), f"see the logs of the provider in {mesh.home.log}") from error
     new = trust(mesh, sample, member, person["issuer"], home_token)
     client = mesh.person(home_token)
     caller = AccessServiceStub(client.channel).GetCaller(access.GetCallerRequest(), timeout=TIMEOUT_SECONDS)
@@ -51,20 +51,19 @@ def person_of(mesh: Mesh, member: Member, username: str) -> Mapping[str, str]:
     for person in people:
         if (person["organisation"], person["username"]) == (member.organisation, username):
             return person
-    raise StepFailed(
-        f"{member.title} has no person to sign in.", "start the mesh with its built-in provider: `verbund up`"
-    )
+    raise StepFailed(f"{member.title} has no person to sign in.", "start the mesh with a provider: `verbund up`")
 
 
 def trust(mesh: Mesh, sample: Sample, member: Member, issuer: str, home_token: str) -> bool:
     """Whether the provider is new to the mesh: then the organisation names it, and tries it with a token of its own."""
     stub = ProviderServiceStub(mesh.client(member.system).channel)
-    name = f"{member.organisation}/providers/{sample.provider_id}"
+    provider_id = id_for(stub, sample, member, issuer)
+    name = f"{member.organisation}/providers/{provider_id}"
     wanted = providers.Provider()
     wanted.CopyFrom(sample.provider)
     wanted.issuer = issuer
     request = providers.CreateProviderRequest(
-        parent=member.organisation, provider_id=sample.provider_id, provider=wanted, request_id=str(uuid.uuid4())
+        parent=member.organisation, provider_id=provider_id, provider=wanted, request_id=str(uuid.uuid4())
     )
     created(lambda: stub.CreateProvider(request, timeout=TIMEOUT_SECONDS))
     known = stub.GetProvider(providers.GetProviderRequest(name=name), timeout=TIMEOUT_SECONDS)
@@ -75,3 +74,13 @@ def trust(mesh: Mesh, sample: Sample, member: Member, issuer: str, home_token: s
     )
     stub.ActivateProvider(activate, timeout=TIMEOUT_SECONDS)
     return True
+
+
+def id_for(stub: ProviderServiceStub, sample: Sample, member: Member, issuer: str) -> str:
+    """The id of the provider with this issuer; a home that ran with another provider before has that one beside it."""
+    request = providers.ListProvidersRequest(parent=member.organisation)
+    listed = stub.ListProviders(request, timeout=TIMEOUT_SECONDS).providers
+    known = {each.name.rpartition("/")[2]: each.issuer for each in listed}
+    ours = [provider_id for provider_id, known_issuer in known.items() if known_issuer == issuer]
+    names = (sample.provider_id, *(f"{sample.provider_id}-{number}" for number in range(2, len(known) + 2)))
+    return ours[0] if ours else next(name for name in names if name not in known)

@@ -22,7 +22,8 @@ CLIENT_ID = "verbund"
 # Nobody listens there: what would be sent to it is read from the answer that redirects (RFC 8252, section 7.3).
 REDIRECT_URI = "http://127.0.0.1/signed-in"
 SCOPE = "openid profile email"
-ALGORITHMS = ["ES256"]
+ALGORITHMS = ["ES256", "RS256", "PS256"]
+REDIRECTS_MAX = 12
 TIMEOUT_SECONDS = 15.0
 CLOCK_SKEW_SECONDS = 5
 
@@ -31,19 +32,20 @@ class SignInFailed(Exception):  # noqa: N818 - a refusal, told to a person
     """The provider let nobody in, or answered what no provider may."""
 
 
-def sign_in(issuer: str, *, ca: Path, username: str, password: str) -> str:
+def sign_in(issuer: str, *, ca: Path, username: str, password: str, client_id: str = CLIENT_ID) -> str:
     """The id token of a person who signs in at `issuer` with a password; raises SignInFailed and httpx's errors."""
     trust = ssl.create_default_context(cafile=ca)
     with httpx.Client(verify=trust, timeout=TIMEOUT_SECONDS, headers={"Accept-Language": "en"}) as browser:
-        return Visit(browser, issuer).sign_in(username, password)
+        return Visit(browser, issuer, client_id).sign_in(username, password)
 
 
 class Visit:
     """One visit to a provider, with the values that bind its answers to it."""
 
-    def __init__(self, browser: httpx.Client, issuer: str) -> None:
+    def __init__(self, browser: httpx.Client, issuer: str, client_id: str) -> None:
         self._browser = browser
         self._issuer = issuer
+        self._client_id = client_id
         self._state = secrets.token_urlsafe(32)
         self._nonce = secrets.token_urlsafe(32)
         self._verifier = secrets.token_urlsafe(48)
@@ -53,20 +55,28 @@ class Visit:
         provider = self._json(self._browser.get(f"{self._issuer}/.well-known/openid-configuration"))
         if provider.get("issuer") != self._issuer:
             raise SignInFailed(f"{self._issuer} says that it is another issuer")
-        page = self._browser.get(provider["authorization_endpoint"], params=self._request())
+        page = self._follow(self._browser.get(provider["authorization_endpoint"], params=self._request()))
         form = form_of(page)
         fields = form.fields | {"username": username, "password": password}
-        answer = self._browser.post(urljoin(str(page.url), form.action), data=fields)
+        answer = self._follow(self._browser.post(urljoin(str(page.url), form.action), data=fields))
         tokens = self._exchange(provider["token_endpoint"], self._code(answer))
         self._check(tokens["id_token"], self._json(self._browser.get(provider["jwks_uri"])))
         return str(tokens["id_token"])
+
+    def _follow(self, answer: httpx.Response) -> httpx.Response:
+        """Goes where a provider sends a browser, which may be to another and back, until it shows a page or is done."""
+        for _ in range(REDIRECTS_MAX):
+            if answer.next_request is None or str(answer.next_request.url).partition("?")[0] == REDIRECT_URI:
+                return answer
+            answer = self._browser.send(answer.next_request)
+        raise SignInFailed(f"{self._issuer} sends a browser around in circles")
 
     def _request(self) -> dict[str, str]:
         """The authentication request (OpenID Connect Core, section 3.1.2.1)."""
         digest = hashlib.sha256(self._verifier.encode()).digest()
         return {
             "response_type": "code",
-            "client_id": CLIENT_ID,
+            "client_id": self._client_id,
             "redirect_uri": REDIRECT_URI,
             "scope": SCOPE,
             "state": self._state,
@@ -91,7 +101,7 @@ class Visit:
         """What the token endpoint gives for the code."""
         form = {
             "grant_type": "authorization_code",
-            "client_id": CLIENT_ID,
+            "client_id": self._client_id,
             "redirect_uri": REDIRECT_URI,
             "code": code,
             "code_verifier": self._verifier,
@@ -103,8 +113,8 @@ class Visit:
         expected = jwt.JWTClaimsRegistry(
             leeway=CLOCK_SKEW_SECONDS,
             iss={"essential": True, "value": self._issuer},
-            aud={"essential": True, "value": CLIENT_ID},
-            azp={"essential": True, "value": CLIENT_ID},
+            aud={"essential": True, "value": self._client_id},
+            azp={"essential": True, "value": self._client_id},
             nonce={"essential": True, "value": self._nonce},
             sub={"essential": True},
             exp={"essential": True},
