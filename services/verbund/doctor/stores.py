@@ -10,10 +10,10 @@ from verbund.doctor.findings import Finding, ok, problem, skipped, warning
 from verbund.doctor.gateway import TRACE_NOTE
 from verbund.doctor.subject import Subject
 from verbund.embedded import postgres
+from verbund.exchange.settings import FREE_BYTES_MIN
 from verbund.traces.reader import NoTraces, Reader
 
 MIB = 1024 * 1024
-FREE_MIB_MIN = 256
 ARRIVAL_SECONDS_MAX = 6.0  # services hand their spans on every few seconds
 LOOK_SECONDS = 0.1
 OPERATOR = "The operator of this machine"
@@ -49,17 +49,17 @@ def blobs(subject: Subject) -> Iterator[Finding]:
     if home is None or not subject.mine or not home.blobs.is_dir():
         return
     folder = home.blobs
-    free = shutil.disk_usage(folder).free // MIB
+    free_bytes = shutil.disk_usage(folder).free
     with home.user.acting():
         writable = os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
     if not writable:
         remedy = f"chown -R {home.user.name} {folder}"
         yield problem("blobs", f"{home.user.name} cannot write to {folder}", who=OPERATOR, remedy=remedy)
-    elif free < FREE_MIB_MIN:
-        says = f"{free:,} MiB are free at {folder}: uploads will be refused"
+    elif free_bytes < FREE_BYTES_MIN:
+        says = f"{free_bytes // MIB:,} MiB are free at {folder}: uploads will be refused"
         yield problem("blobs", says, who=OPERATOR, remedy="make room, or put the home on a larger volume.")
     else:
-        yield ok("blobs", f"{folder} can be written to, {free:,} MiB are free")
+        yield ok("blobs", f"{folder} can be written to, {free_bytes // MIB:,} MiB are free")
 
 
 def traces(subject: Subject) -> Iterator[Finding]:

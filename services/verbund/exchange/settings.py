@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+FREE_BYTES_MIN = 512 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeSettings:
@@ -28,7 +30,7 @@ class ExchangeSettings:
     # Downloads over HTTP that one worker carries out at once; of them at most half for one organisation.
     downloads_max: int = 64
     # What uploads leave free on the disk: whatever else lives there stops without room.
-    free_bytes_min: int = 512 * 1024 * 1024
+    free_bytes_min: int = FREE_BYTES_MIN
     # How long a content is kept that no document names: an upload in progress may be about to name it.
     content_keep_seconds: float = 3600.0
 

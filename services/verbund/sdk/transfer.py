@@ -52,7 +52,7 @@ class File:
 
     @property
     def kind(self) -> str:
-        """The media type; empty where the name does not tell, and the mesh looks at the content."""
+        """The media type; empty where the name does not tell: the mesh then calls it `application/octet-stream`."""
         return self.media_type or mimetypes.guess_type(self.file_name)[0] or ""
 
     @contextmanager
