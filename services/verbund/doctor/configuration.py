@@ -17,6 +17,15 @@ from verbund.doctor.subject import Subject
 # Read beside the areas' settings: the home, the stage, the database that `verbund migrate` is given, a switch of the
 # tests.
 OTHERS = {"VERBUND_HOME", "VERBUND_EMBEDDED_STAGE", "VERBUND_DATABASE_ADMIN_DSN", "VERBUND_REQUIRE_ALL"}
+# What `verbund env` prints for other tools: a shell that has them has no mistake in it.
+PRINTED = {
+    "VERBUND_GATEWAY",
+    "VERBUND_CA",
+    "VERBUND_SYSTEM",
+    "VERBUND_KEY",
+    "VERBUND_TOKEN",
+    "VERBUND_TOKEN_EXPIRE_TIME",
+}
 TESTS = "VERBUND_TEST_"
 CLOSE = 0.75
 
@@ -38,7 +47,7 @@ def wrong(environment: Mapping[str, str], check: str) -> Iterator[Finding]:
     whose = " of the running mesh" if check.endswith("mesh") else ""
     kinds = known()
     for name in sorted(environment):
-        if not name.startswith("VERBUND_") or name.startswith(TESTS) or name in OTHERS:
+        if not name.startswith("VERBUND_") or name.startswith(TESTS) or name in OTHERS | PRINTED:
             continue
         if name not in kinds:
             if name.startswith(tuple(unreadable())):

@@ -57,4 +57,10 @@ def test_every_setting_that_the_documents_name_is_known() -> None:
     ).stdout.split()
     named = {name for path in listed if (ROOT / path).is_file() for name in NAME.findall((ROOT / path).read_text())}
     assert len(named) > 50
-    assert named <= {*configuration.known(), *configuration.OTHERS}
+    assert named <= {*configuration.known(), *configuration.OTHERS, *configuration.PRINTED}
+
+
+def test_what_verbund_env_prints_is_no_finding(tmp_path: Path) -> None:
+    """Whoever has evaluated it in their shell is told of no mistake."""
+    names = ("GATEWAY", "CA", "SYSTEM", "KEY", "TOKEN", "TOKEN_EXPIRE_TIME")
+    assert [found.state for found in findings(tmp_path, **{f"VERBUND_{name}": "x" for name in names})] == [State.OK]
