@@ -17,7 +17,7 @@ def gateway() -> None:
     """The gateway's configuration."""
 
 
-@gateway.command("render")
+@gateway.command("render", short_help="Print Envoy's configuration as YAML.")
 @click.option("--example", is_flag=True, help="Print the documented example instead of a home's configuration.")
 @home_option
 def render(*, example: bool, named: Path | None) -> None:

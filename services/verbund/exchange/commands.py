@@ -78,7 +78,7 @@ def inbox() -> None:
     """See what MAILBOX holds, organisations/…/mailboxes/…, and act on a delivery in it."""
 
 
-@inbox.command("list")
+@inbox.command("list", short_help="List the deliveries of a mailbox.")
 @click.argument("mailbox")
 @click.option("--watch", is_flag=True, help="Go on, and print each step of each delivery as it happens.")
 @click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only these states; repeatable.")
@@ -103,7 +103,7 @@ def list_(*, client: Client, mailbox: str, watch: bool, states: tuple[str, ...],
             print(f"{each.name}  {word(pb.DeliveryState, STATE, each.state):<10} {each.subject}")
 
 
-@inbox.command("claim")
+@inbox.command("claim", short_help="Claim a delivery, to be the only one who acts on it.")
 @click.argument("name")
 @click.option("--seconds", default=0, type=click.IntRange(0, 604_800), help="For how long; else as the mailbox says.")
 @json_option
@@ -113,7 +113,7 @@ def claim(*, client: Client, name: str, seconds: int, as_json: bool) -> None:
     show_delivery(client.deliveries.claim(name, lease_seconds=seconds), as_json=as_json)
 
 
-@inbox.command("release")
+@inbox.command("release", short_help="Give the claim of a delivery back.")
 @click.argument("name")
 @json_option
 @client_options
@@ -122,7 +122,7 @@ def release(*, client: Client, name: str, as_json: bool) -> None:
     show_delivery(client.deliveries.release(name), as_json=as_json)
 
 
-@inbox.command("download")
+@inbox.command("download", short_help="Download the documents of a delivery, verified.")
 @click.argument("name")
 @click.option(
     "--into",
@@ -159,7 +159,7 @@ def places(documents: Sequence[pb.Document], folder: Path) -> list[Path]:
     ]
 
 
-@inbox.command("accept")
+@inbox.command("accept", short_help="Accept a claimed delivery.")
 @click.argument("name")
 @click.option("--manifest", default="", metavar="SHA256", help="What `download` printed: it must be the delivery's.")
 @json_option
@@ -169,7 +169,7 @@ def accept(*, client: Client, name: str, manifest: str, as_json: bool) -> None:
     show_delivery(client.deliveries.accept(name, manifest_sha256=manifest), as_json=as_json)
 
 
-@inbox.command("reject")
+@inbox.command("reject", short_help="Reject a claimed delivery, with a reason.")
 @click.argument("name")
 @click.option("--reason", required=True, type=click.Choice(REASONS))
 @click.option("--explanation", required=True, help="What is wrong, and what the sender can do.")

@@ -15,7 +15,7 @@ def protos() -> None:
     """The protos of the mesh, for clients in any language."""
 
 
-@protos.command("export")
+@protos.command("export", short_help="Write the protos into a directory.")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @json_option
 def export(*, directory: Path, as_json: bool) -> None:

@@ -31,7 +31,7 @@ def project() -> None:
     """Import and find projects, as a system that ready.json lists."""
 
 
-@project.command("import")
+@project.command("import", short_help="Import a project list: CSV or JSON.")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--mapping", help="A shipped mapping by name, or a mapping file in TOML or JSON; else by the columns.")
 @click.option("--map", "extra", multiple=True, metavar="FIELD=COLUMN", help="One field from a column; repeatable.")
@@ -143,7 +143,7 @@ def search(*, client: Client, query: tuple[str, ...], limit: int, as_json: bool)
     show_pages(lambda: stub.SearchProjects(request, timeout=CALL_SECONDS), request, limit, as_json=as_json)
 
 
-@project.command("watch")
+@project.command("watch", short_help="Print changes as they happen.")
 @click.option("--resume", default="", metavar="TOKEN", help="Go on after the message with this resumeToken.")
 @click.argument("resources", nargs=-1)
 @client_options

@@ -38,7 +38,7 @@ def org() -> None:
     """Invite organisations to the mesh and admit them, or join it as one."""
 
 
-@org.command("invite")
+@org.command("invite", short_help="Invite an organisation; prints its code.")
 @click.argument("organisation_id", metavar="ID")
 @click.option("--title", required=True, help="The organisation's official name.")
 @click.option("--system", "system_id", required=True, help="The id of its first system: portal.")
@@ -100,7 +100,7 @@ def joining_command(invitation: pb.Invitation, *, gateway: str) -> str:
     return shlex.join(words)
 
 
-@org.command("join")
+@org.command("join", short_help="Accept an invitation, with a key of your own.")
 @click.argument("invitation")
 @click.option("--title", required=True, help="Your organisation's official name, as you write it.")
 @click.option(
@@ -167,7 +167,7 @@ def unreachable(gateway: str, refused: Refused) -> Failure:
     return Failure(f"{gateway} cannot be reached: {refused.message}.", who="You", remedy=remedy)
 
 
-@org.command("admit")
+@org.command("admit", short_help="Admit who accepted an invitation.")
 @click.argument("invitation")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_option
@@ -195,7 +195,7 @@ def ask(seen: pb.Invitation) -> None:
         click.confirm("Is this what they told you?", abort=True, err=True)
 
 
-@org.command("withdraw")
+@org.command("withdraw", short_help="Withdraw an invitation.")
 @click.argument("invitation")
 @as_option
 @home_option
