@@ -109,7 +109,8 @@ class Client:
             return cls(ready["gateway"], token=token, home_token=home_token, **place)
         entries = [entry for entry in ready["systems"] if system in (None, entry["name"])]
         if not entries:
-            raise NotReady(f"{home / 'ready.json'} lists no system {system or ''}".rstrip())
+            listed = ", ".join(entry["name"] for entry in ready["systems"]) or "none"
+            raise NotReady(f"{home / 'ready.json'} lists no system {system or ''}".rstrip() + f"; it lists {listed}")
         return cls(
             ready["gateway"],
             client_id=entries[0]["client_id"],

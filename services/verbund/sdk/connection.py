@@ -45,7 +45,7 @@ def connection(named: Path | None, system: str | None) -> Iterator[Client]:
         with Client.from_home(home.path, system) as client:
             yield client
     except NotReady as error:
-        remedy = "start the mesh with `verbund up`; its ready.json names the systems."
+        remedy = "start the mesh with `verbund up`, and name a system that its ready.json lists."
         raise Failure(f"{error}.", who="You", remedy=remedy) from None
     except TokenRefused as error:
         remedy = "the mesh does not take the key in the home: add it to the system (:addKey), or resume the system."
@@ -76,3 +76,5 @@ def particulars(refused: Refused) -> Iterator[str]:
             yield from (f"{violation.field}: {violation.description}." for violation in detail.field_violations)
         elif isinstance(detail, errors.PreconditionFailure):
             yield from (violation.description for violation in detail.violations)
+        elif isinstance(detail, errors.ResourceInfo) and detail.resource_name:
+            yield f"{detail.resource_name}."

@@ -11,7 +11,7 @@ from verbund.embedded import home as homes
 from verbund.failure import Failure
 from verbund.options import home_option, json_option
 from verbund.traces import drawing
-from verbund.traces.reader import LINKED_MAX, NoTraces, Reader
+from verbund.traces.reader import LINKED_MAX, AmbiguousId, NoTraces, Reader
 from verbund.traces.tree import Tree, tree_of
 
 LOOK_SECONDS = 0.1
@@ -67,8 +67,10 @@ def trace(
                 show_tree(tree, linked_to(reader, tree, linked_max), as_json=as_json)
     except NoTraces as error:
         raise Failure(str(error), who="You", remedy="start the mesh with `verbund up`, then send a request.") from None
-    except ValueError as error:
-        raise click.UsageError(f"{trace_id} is not the id of a trace: {error}") from None
+    except AmbiguousId as error:
+        raise click.UsageError(f"{error}") from None
+    except ValueError:
+        raise click.UsageError(f"{trace_id} is not the id of a trace: it has up to 32 digits, 0-9 and a-f") from None
 
 
 def awaited(
