@@ -28,7 +28,7 @@ def test_it_says_what_where_from_and_whose_turn(desk: Desk, sent: pb.Delivery) -
     facts = shown.section("Auf einen Blick")
     for fact in ("Eingegangen", "Sie sind am Zug", TITLES[DISTRICT], TITLES[CITYLAB], "Poststelle", "Stadt-7/24"):
         assert fact in facts, fact
-    assert "order.pdf application/pdf 5 Byte Herunterladen" in shown.section("Dokumente")
+    assert "order.pdf PDF 5 Byte Herunterladen" in shown.section("Dokumente")
     assert f"/files/{NAME}/documents/order" in shown.links()
     assert f"{TITLES[DISTRICT]} hat die Zustellung abgesendet." in shown.section("Verlauf")
     assert f"Danach am Zug: {TITLES[CITYLAB]}, bis " in shown.section("Verlauf")

@@ -14,6 +14,7 @@ UNITS = {
     "de": {60: ("Minute", "Minuten"), 3600: ("Stunde", "Stunden"), 86400: ("Tag", "Tagen")},
     "en": {60: ("minute", "minutes"), 3600: ("hour", "hours"), 86400: ("day", "days")},
 }
+SHORT_CHARACTERS_MAX = 4
 SIZES = ((1024**3, "GB"), (1024**2, "MB"), (1024, "kB"))
 
 
@@ -55,6 +56,12 @@ class Formats:
         year, month = str(parts[0]), MONTHS[self.language][parts[1] - 1] if len(parts) > 1 else ""
         day = f"{parts[2]}{'.' if self.language == 'de' else ''}" if len(parts) == 3 else ""  # noqa: PLR2004 - a whole date
         return " ".join(part for part in (day, month, year) if part)
+
+    @staticmethod
+    def kind(media_type: str) -> str:
+        """PDF, PNG: a media type by its short name, where it has one."""
+        subtype = media_type.partition(";")[0].rpartition("/")[2]
+        return subtype.upper() if len(subtype) <= SHORT_CHARACTERS_MAX and subtype.isalnum() else media_type
 
     def size(self, size_bytes: int) -> str:
         """1,5 MB: in steps of 1,024."""
