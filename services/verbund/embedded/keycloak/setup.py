@@ -1,6 +1,5 @@
 """Brings Keycloak into step with what is wanted: makes what is missing, changes what differs, leaves the rest alone."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,17 +24,15 @@ log = structlog.get_logger(__name__)
 
 def connect(url: str, ca: Path, password: str) -> KeycloakAdmin:
     """Keycloak's administration, for the administrator that every Keycloak of ours starts with."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it hands a file name on to httpx, which wants none
-        return KeycloakAdmin(
-            server_url=f"{url}/",
-            username=ADMINISTRATOR,
-            password=password,
-            realm_name="master",
-            user_realm_name="master",
-            verify=str(ca),
-            timeout=TIMEOUT_SECONDS,
-        )
+    return KeycloakAdmin(
+        server_url=f"{url}/",
+        username=ADMINISTRATOR,
+        password=password,
+        realm_name="master",
+        user_realm_name="master",
+        verify=str(ca),
+        timeout=TIMEOUT_SECONDS,
+    )
 
 
 def covers(found: Any, wanted: Any) -> bool:
