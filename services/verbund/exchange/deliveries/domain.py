@@ -5,7 +5,6 @@ anything else, whether a job has written it down yet or not (`as_of`).
 """
 
 import hashlib
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,16 +12,14 @@ from enum import StrEnum
 
 from verbund.exchange.mailboxes.domain import Mailbox
 from verbund.exchange.texts import check_text
-from verbund.resources import etags
+from verbund.resources import etags, ids
 from verbund.resources.names import DeliveryName, DocumentName, MailboxName, OrganisationName, organisation_of
 from verbund.serving.call import Call
 from verbund.serving.refusals import Absent, Exhausted, Forbidden, Invalid, StateForbids, Violation
 
 # Whoever comes after a claim that ended has this long, however late it is.
 REOPENED = timedelta(days=1)
-# Without letters and digits that are taken for each other: more than 120 bits of chance.
-ID_ALPHABET = "bcdfghjkmnpqrstvwxz23456789"
-ID_LENGTH = 26
+ID_LENGTH = 26  # more than 120 bits of chance
 
 
 class State(StrEnum):
@@ -360,7 +357,7 @@ def begun(parent: OrganisationName, delivery_id: str, given: Draft, *, origin: O
         check_text(f"delivery.{field}", getattr(given, field))
     check_text("delivery.message", given.message, lines=True)
     return Delivery(
-        name=DeliveryName(f"{parent}/deliveries/{delivery_id or unguessable_id()}"),
+        name=DeliveryName(f"{parent}/deliveries/{delivery_id or ids.readable(ID_LENGTH)}"),
         sender=parent,
         receiver=organisation_of(given.mailbox),
         mailbox=given.mailbox,
@@ -396,8 +393,3 @@ def manifest_of(documents: Sequence[Document]) -> str:
 def revision_after(revision: int, at: datetime) -> int:
     """Counts microseconds, so that a delivery deleted and begun again does not repeat an etag."""
     return max(revision + 1, int(at.timestamp() * 1_000_000))
-
-
-def unguessable_id() -> str:
-    """An id that tells nothing and that nobody meets by trying."""
-    return "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))

@@ -1,6 +1,5 @@
 """Invitations: what they are, what may become of them, and what is refused."""
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -11,7 +10,7 @@ from enum import StrEnum
 
 from verbund.identity.systems.domain import Key
 from verbund.identity.systems.jwk import Jwk
-from verbund.resources import etags
+from verbund.resources import etags, ids
 from verbund.resources.names import InvitationName, OrganisationName, SystemName
 from verbund.serving.call import Call
 from verbund.serving.refusals import Forbidden, Invalid, StateForbids
@@ -179,5 +178,5 @@ def digest_of(code: str) -> bytes:
 
 
 def new_name() -> InvitationName:
-    """A name of 130 random bits."""
-    return InvitationName("invitations/" + base64.b32encode(secrets.token_bytes(17))[:26].decode().lower())
+    """A name that nobody guesses."""
+    return InvitationName(f"invitations/{ids.opaque()}")

@@ -1,17 +1,15 @@
 """People: who they are, their pseudonyms, and who may know."""
 
-import base64
-import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
 from verbund.policy.roles import permissions_of
+from verbund.resources import ids
 from verbund.resources.names import OrganisationName, PersonName, ProviderName
 from verbund.serving.call import Call
 from verbund.serving.refusals import Absent
 
 READ = "identity.people.read"
-PSEUDONYM_LENGTH = 26  # of base32: 130 bits, which nobody guesses or draws twice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +28,7 @@ class Person:
 
 def new_name(organisation: OrganisationName) -> PersonName:
     """A new pseudonym."""
-    drawn = base64.b32encode(secrets.token_bytes(17)).decode().lower()
-    return PersonName(f"{organisation}/people/{drawn[:PSEUDONYM_LENGTH]}")
+    return PersonName(f"{organisation}/people/{ids.opaque()}")
 
 
 def refuse_stranger(name: PersonName, call: Call) -> None:

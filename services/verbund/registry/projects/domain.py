@@ -1,6 +1,5 @@
 """Projects: their rules, and who sees them."""
 
-import secrets
 from datetime import datetime
 from typing import ClassVar, Self
 
@@ -9,11 +8,10 @@ from google.protobuf.message import Message
 from verbund.registry.audience import EVERY_MEMBER, Audience
 from verbund.registry.records import Record, check_dates, check_texts, dates_of_sources, span_of
 from verbund.registry.v1 import project_service_pb2 as pb
+from verbund.resources import ids
 from verbund.resources.names import OrganisationName, last
 from verbund.serving.refusals import Invalid, Violation
 
-# Without letters and digits that are taken for each other.
-ID_ALPHABET = "bcdfghjkmnpqrstvwxz23456789"
 ID_PARTS = 3
 ID_PART_LENGTH = 4
 
@@ -106,4 +104,4 @@ def check_identifiers(content: pb.Project) -> None:
 
 def readable_id() -> str:
     """An id that can be read out, with more than 56 bits of chance: `kv7r-x2mq-9dpc`."""
-    return "-".join("".join(secrets.choice(ID_ALPHABET) for _ in range(ID_PART_LENGTH)) for _ in range(ID_PARTS))
+    return "-".join(ids.readable(ID_PART_LENGTH) for _ in range(ID_PARTS))
