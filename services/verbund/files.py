@@ -5,6 +5,15 @@ import tempfile
 from pathlib import Path
 
 
+def sync_directory(directory: Path) -> None:
+    """Waits until the names in a directory are on the disk."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def replace(path: Path, content: bytes) -> None:
     """Writes a private file (0600) beside its place, then renames it there: nobody ever reads half of it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

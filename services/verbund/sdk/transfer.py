@@ -19,6 +19,7 @@ from google.api.httpbody_pb2 import HttpBody
 from verbund.exchange.v1.delivery_service_pb2 import Document
 from verbund.exchange.v1.upload_service_pb2 import DownloadDocumentRequest, UploadDocumentRequest
 from verbund.exchange.v1.upload_service_pb2_grpc import UploadServiceStub
+from verbund.files import sync_directory
 from verbund.sdk.calls import ATTEMPTS_MAX, broke_off, may_pass, patiently, pause_of
 from verbund.sdk.refusals import Damaged, Refused
 
@@ -213,15 +214,6 @@ def safe_name(document: Document) -> str:
     name = document.file_name
     usable = name == Path(name).name and name.isprintable() and not name.startswith(".")
     return name if name and usable else document.name.rpartition("/")[2]
-
-
-def sync_directory(path: Path) -> None:
-    """Puts a new name on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def seconds_for(size: int) -> float:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from verbund.files import sync_directory
 from verbund.serving.refusals import Exhausted
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -227,15 +228,6 @@ def full_refused() -> Iterator[None]:
             log.warning("storage full", cause=errno.errorcode[error.errno or 0])
             raise full() from None
         raise
-
-
-def sync_directory(directory: Path) -> None:
-    """Waits until the names in a directory are on the disk."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def remove_unlocked(path: Path) -> None:

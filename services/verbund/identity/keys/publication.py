@@ -18,6 +18,7 @@ from typing import Any
 
 from verbund.clock import Clock
 from verbund.database.database import Database
+from verbund.files import sync_directory
 from verbund.identity.keys.domain import MARGIN, KeyState
 from verbund.identity.keys.store import KeyStore
 from verbund.serving.call import Call
@@ -130,11 +131,7 @@ def replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)
 
 
 @contextlib.contextmanager
