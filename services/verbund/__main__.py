@@ -16,7 +16,7 @@ COMMANDS = {
     "doctor": ("verbund.doctor.commands:doctor", "Check this machine and installation, and say what to mend."),
     "org": ("verbund.identity.invitations.commands:org", "Invite organisations and admit them, or join as one."),
     "token": ("verbund.sdk.commands:token", "Print an access token of a system, for curl and other tools."),
-    "env": ("verbund.sdk.environment:env", "Print what any tool needs to call the mesh, as variables of a shell."),
+    "env": ("verbund.sdk.environment:env", "Print what any tool needs to call the mesh, as shell variables."),
     "protos": ("verbund.protos.commands:protos", "Export the protos, for clients in any language."),
     "project": ("verbund.registry.commands:project", "Import and find projects."),
     "send": ("verbund.exchange.commands:send", "Send files to a mailbox of another organisation."),
@@ -47,6 +47,13 @@ class Commands(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         found: click.Command = getattr(importlib.import_module(module), attribute)
         return found
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command; a Ctrl-C has the exit code that `--help` promises, where click's own is 1."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(ExitCode.INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Shows the table without importing what it names."""

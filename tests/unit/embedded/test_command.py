@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
-from verbund.__main__ import COMMANDS, is_installed
+from click.testing import CliRunner
+from verbund.__main__ import COMMANDS, Commands, is_installed
 
 
 def verbund(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,6 +36,17 @@ finally:
     assert done.stdout.endswith("[]\n")
     for name, (place, summary) in COMMANDS.items():
         assert (f"  {name}" in done.stdout and summary in done.stdout) is is_installed(place)
+
+
+def test_an_interrupted_command_says_so_by_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends every command with 130, as the help says."""
+
+    @click.command()
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Commands, "get_command", lambda _self, _context, _name: interrupted)
+    assert CliRunner().invoke(Commands(), ["up"]).exit_code == 130
 
 
 def test_an_area_that_is_not_installed_has_no_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,10 @@ import pytest
 from google.protobuf import json_format
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from verbund.sdk.client import BearerAuth, service_config
+from verbund.sdk.connection import failure_of
 from verbund.sdk.refusals import Refused
 from verbund.sdk.tokens import Tokens
-from verbund.serving.refusals import Exhausted, Forbidden, Invalid
+from verbund.serving.refusals import Absent, Exhausted, Forbidden, Invalid
 from verbund.serving.status import status_of
 
 
@@ -65,3 +66,10 @@ def test_the_token_goes_to_the_gateway_only(url: str) -> None:
     tokens = Tokens(endpoint="https://127.0.0.1:8443/oauth2/token", client_id="x", key=unused, http=unused)
     request = next(BearerAuth(tokens, "https://127.0.0.1:8443").auth_flow(httpx.Request("GET", url)))
     assert "authorization" not in request.headers
+
+
+def test_a_command_names_what_was_not_found() -> None:
+    """Whoever misspelt a name sees which one it was."""
+    body = json_format.MessageToDict(status_of(Absent("organisations/amt/mailboxes/postt")))
+    failure = failure_of(Refused.from_http(answer(404, body)))
+    assert "There is no such resource. organisations/amt/mailboxes/postt." in failure.what
