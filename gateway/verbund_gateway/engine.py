@@ -54,7 +54,7 @@ def command(
         "--log-level",
         "warning",
         # Two loggers that write what no log may hold: `http` the address and path of a client that sent too much,
-        # `oauth2` a whole token when a cookie cannot be read (that filter comes later, its threshold stands now).
+        # `oauth2` a whole token when a cookie cannot be read.
         "--component-log-level",
         "http:critical,oauth2:critical",
         "--log-format",

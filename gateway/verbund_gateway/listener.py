@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from google.protobuf.descriptor import ServiceDescriptor
 
-from verbund_gateway import jwt, limits, logs, rbac, refusals, tracing, transcoding
+from verbund_gateway import jwt, limits, logs, rbac, refusals, sessions, tracing, transcoding
 from verbund_gateway.bootstrap import watched
 from verbund_gateway.extension import Config, extension, header, seconds, typed
 from verbund_gateway.settings import GatewaySettings
@@ -92,6 +92,7 @@ def filters(settings: GatewaySettings, services: Sequence[ServiceDescriptor]) ->
         refusals.kept(),
         # Before authentication: a preflight has no token.
         extension("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors"),
+        *sessions.filters(settings),
         extension("envoy.filters.http.grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb"),
         # Before the transcoder: a caller without a token learns nothing of what there is.
         jwt.discovered(watched(settings.directory, "authentication.json")),

@@ -44,6 +44,8 @@ def mappings() -> list[Mapping]:
         Mapping(refusal=Unauthenticated("NO_TOKEN"), http=401, details="jwt_authn_access_denied{Jwt_is_missing}"),
         Mapping(refusal=Unauthenticated("TOKEN_INVALID"), http=401, details="jwt_authn_access_denied"),
         Mapping(refusal=Unauthenticated("NO_TOKEN"), http=401, details=f"matched_policy[{rbac.TOKEN}]"),
+        Mapping(refusal=Unauthenticated("NO_TOKEN"), http=401, statuses=(401,)),
+        Mapping(refusal=Forbidden("CROSS_SITE"), http=403, details="matched_policy[CROSS_SITE]"),
         Mapping(refusal=unknown, http=404, details="rbac_access_denied_matched_policy[none]"),
         *(
             Mapping(refusal=on_rule(reason), http=403, details=f"rbac_access_denied_matched_policy[{reason}]")

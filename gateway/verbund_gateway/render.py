@@ -6,7 +6,7 @@ from typing import Any
 from verbund.policy import catalogue
 from verbund.policy.table import HttpRoute
 
-from verbund_gateway import jwt, transcoding
+from verbund_gateway import jwt, sessions, transcoding
 from verbund_gateway.bootstrap import bootstrap
 from verbund_gateway.clusters import clusters
 from verbund_gateway.engine import BOOTSTRAP
@@ -39,6 +39,7 @@ def render(
     return {
         transcoding.DESCRIPTORS: transcoding.descriptor_set(areas),
         "certificates.json": resources(certificate(settings)),
+        **{name: resources(secret) for name, secret in sessions.secrets(settings).items()},
         KEYS: resources(jwt.resource(settings, jwks)),
         "routes.json": resources(route_configuration(settings, areas, http_routes)),
         "clusters.json": resources(*clusters(settings, [area for area in areas if areas[area]], http_areas)),

@@ -7,7 +7,7 @@ from verbund.policy.table import HttpRoute, Rule, rules_of
 from verbund.policy.v1 import policy_pb2 as pb
 from verbund.serving.infrastructure import REFLECTION, REFLECTION_RULE
 
-from verbund_gateway import jwt, limits, rbac, refusals, transcoding
+from verbund_gateway import jwt, limits, rbac, refusals, sessions, transcoding
 from verbund_gateway.clusters import name_of
 from verbund_gateway.extension import METADATA, Config, extension, seconds, typed
 from verbund_gateway.settings import GatewaySettings
@@ -33,6 +33,7 @@ def route_configuration(settings: GatewaySettings, areas: Areas, http_routes: It
         "domains": ["*"],
         "routes": [
             healthy(),
+            *sessions.routes(settings),
             *(found for route in http_routes for found in (http_route(settings, route), other_methods(route))),
             reflection(settings, areas),
             *(route for area, services in areas.items() for route in method_routes(settings, area, services)),
@@ -156,7 +157,7 @@ def http_route(settings: GatewaySettings, route: HttpRoute) -> Config:
         **ruled(route.rule),
         **({} if route.cookies else without_cookies()),
     }
-    found["typed_per_filter_config"] |= off
+    found["typed_per_filter_config"] |= off | sessions.switches(settings, route)
     return found
 
 

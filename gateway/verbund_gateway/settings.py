@@ -30,6 +30,10 @@ class GatewaySettings:
     # Who issues the tokens: the gateway's own URL as clients know it; and for whom they are issued.
     issuer: str = "https://127.0.0.1:8443"
     audience: str = "verbund"
+    # The secret by which the gateway proves at identity to be the console's, and the one that encrypts the cookies of
+    # browsers: files of mode 0600. Without both nobody signs on in a browser.
+    console_secret_file: Path | None = None
+    cookie_secret_file: Path | None = None
     # How far a token's times may be off.
     clock_skew_seconds: int = 5
     # How many workers each area runs, numbered from 0.

@@ -6,6 +6,7 @@
 import copy
 from typing import Any
 
+from verbund_gateway import sessions
 from verbund_gateway.extension import Config
 
 LISTENERS, CLUSTERS, ROUTES, CERTIFICATES, AUTHENTICATION = (
@@ -15,6 +16,7 @@ LISTENERS, CLUSTERS, ROUTES, CERTIFICATES, AUTHENTICATION = (
     "certificates.json",
     "authentication.json",
 )
+SECRETS = (CERTIFICATES, *(f"{name}.json" for name in (sessions.CLIENT_SECRET, sessions.COOKIE_SECRET)))
 
 
 def standalone(bootstrap: Config, files: dict[str, Config]) -> Config:
@@ -24,7 +26,7 @@ def standalone(bootstrap: Config, files: dict[str, Config]) -> Config:
     found["static_resources"] = {
         "listeners": [settled(listener, files) for listener in resources(files[LISTENERS])],
         "clusters": resources(files[CLUSTERS]),
-        "secrets": resources(files[CERTIFICATES]),
+        "secrets": [secret for name in SECRETS if name in files for secret in resources(files[name])],
     }
     return found
 
@@ -47,7 +49,7 @@ def settled(value: Any, files: dict[str, Config]) -> Any:
         return resources(files[AUTHENTICATION])[0]
     if "rds" in value:
         rest = {key: item for key, item in value.items() if key != "rds"}
-        return {**settled(rest, files), "route_config": resources(files[ROUTES])[0]}
+        return {**settled(rest, files), "route_config": settled(resources(files[ROUTES])[0], files)}
     if "sds_config" in value:
         return {"name": value["name"]}
     return {key: settled(item, files) for key, item in value.items()}

@@ -52,10 +52,10 @@ ROUTES: tuple[HttpRoute, ...] = (
     HttpRoute(area="console", methods=READ, path=PROTOS_PATH, rule=public("console.protos.read")),
     HttpRoute(area="console", methods=READ, path=STYLE_PATH, rule=public("console.style.read")),
     HttpRoute(area="console", methods=READ, path=SIGNED_OUT_PATH, rule=public("console.signed-out.read")),
-    HttpRoute(area="console", methods=READ, path=PROJECTS_PATH, rule=PROJECTS),
-    HttpRoute(area="console", methods=READ, path=f"{PROJECTS_PATH}/", rule=PROJECT),
-    HttpRoute(area="console", methods=READ, path=DELIVERIES_PATH, rule=DELIVERY),
-    HttpRoute(area="console", methods=("POST",), path=DECISIONS_PATH, rule=DECISION),
+    HttpRoute(area="console", methods=READ, path=PROJECTS_PATH, rule=PROJECTS, browser=True),
+    HttpRoute(area="console", methods=READ, path=f"{PROJECTS_PATH}/", rule=PROJECT, browser=True),
+    HttpRoute(area="console", methods=READ, path=DELIVERIES_PATH, rule=DELIVERY, browser=True),
+    HttpRoute(area="console", methods=("POST",), path=DECISIONS_PATH, rule=DECISION, browser=True),
     # The last: every other path below it is a page that there is not.
-    HttpRoute(area="console", methods=READ, path=START_PATH, rule=START),
+    HttpRoute(area="console", methods=READ, path=START_PATH, rule=START, browser=True),
 )

@@ -10,7 +10,7 @@ from joserfc.jwk import ECKey
 
 from verbund.database.database import Database
 from verbund.database.migrate import migrate
-from verbund.embedded import gateway, postgres
+from verbund.embedded import browsers, gateway, postgres
 from verbund.embedded.home import Home
 from verbund.embedded.part import Layer, Part
 from verbund.embedded.programs import Programs
@@ -39,6 +39,7 @@ def parts(
     provider: bool,
 ) -> Sequence[Part]:
     """All but PostgreSQL, which starts before this module is imported; `provider` adds the built-in provider."""
+    browsers.ensure(home)
     services = [service_part(area, number, settings, environment) for area, number in served(environment)]
     return (
         Part(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from verbund.embedded import postgres
+from verbund.embedded import browsers, postgres
 from verbund.embedded.home import Home
 from verbund.provider import stage
 from verbund.provider.settings import DEFAULT_PORT as DEFAULT_PROVIDER_PORT
@@ -124,12 +124,15 @@ def for_parts(
         "VERBUND_CONSOLE_WORKERS": workers(environment),
         "VERBUND_DATABASE_DSN": postgres.dsn(home),
         "VERBUND_EXCHANGE_BLOB_DIR": home.blobs,
+        "VERBUND_GATEWAY_CONSOLE_SECRET_FILE": browsers.client_file(home),
+        "VERBUND_GATEWAY_COOKIE_SECRET_FILE": browsers.cookie_file(home),
         "VERBUND_GATEWAY_CERTIFICATE_FILE": home.tls / "server.pem",
         "VERBUND_GATEWAY_DIRECTORY": home.gateway,
         "VERBUND_GATEWAY_ISSUER": gateway.url,
         "VERBUND_GATEWAY_KEY_FILE": home.tls / "server.key",
         "VERBUND_GATEWAY_SOCKET_DIRECTORY": home.run,
         "VERBUND_GATEWAY_WORKERS": workers(environment),
+        "VERBUND_IDENTITY_CONSOLE_SECRET_FILE": browsers.client_file(home),
         "VERBUND_IDENTITY_KEY_ENCRYPTION_FILE": home.keys / "key-encryption.json",
         "VERBUND_IDENTITY_PUBLISH_DIR": home.published,
         "VERBUND_SERVING_ISSUER": gateway.url,

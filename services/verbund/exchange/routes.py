@@ -14,5 +14,5 @@ DOWNLOAD = Rule(
 )
 
 ROUTES: tuple[HttpRoute, ...] = (
-    HttpRoute(area="exchange", methods=("GET", "HEAD"), path=FILES_PATH, rule=DOWNLOAD, streaming=True),
+    HttpRoute(area="exchange", methods=("GET", "HEAD"), path=FILES_PATH, rule=DOWNLOAD, streaming=True, browser=True),
 )

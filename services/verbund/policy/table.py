@@ -50,6 +50,7 @@ class HttpRoute:
     methods: tuple[str, ...]
     path: str  # exact; with a trailing slash, everything below it
     rule: Rule
+    browser: bool = False  # browsers come here with a session
     cookies: bool = False  # it sees the browser's cookies, which no other route does
     streaming: bool = False  # its bodies may be of any size, and take as long as a stream may
 

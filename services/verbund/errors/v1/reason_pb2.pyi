@@ -157,6 +157,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     key, or wrong codes were tried too often. Which of these is not said. Metadata: `rule`.
     Example: the code of another invitation.
     """
+    REASON_CROSS_SITE: _Reason.ValueType  # 24
+    """A browser sent the request from another site's page, and cookies with it. Nothing was changed.
+    Example: a form on a foreign page that posts to the console.
+    """
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call was refused. Clients branch on these names; they are never reused."""
@@ -255,6 +259,10 @@ REASON_INVITATION_INVALID: Reason.ValueType  # 23
 """The invitation cannot be accepted with this code: one of them is wrong, or the invitation was withdrawn, has expired or was accepted with another
 key, or wrong codes were tried too often. Which of these is not said. Metadata: `rule`.
 Example: the code of another invitation.
+"""
+REASON_CROSS_SITE: Reason.ValueType  # 24
+"""A browser sent the request from another site's page, and cookies with it. Nothing was changed.
+Example: a form on a foreign page that posts to the console.
 """
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 

@@ -1,0 +1,210 @@
+"""Browsers: Envoy's oauth2 filter keeps their tokens in encrypted cookies, on the routes that say that browsers come.
+
+Everywhere else it is off, so that a cookie never authenticates a call of the API. Before it stands a wall: what a
+browser sends from another site changes nothing, whatever cookies come with it.
+"""
+
+from verbund.policy.table import HttpRoute
+
+from verbund_gateway import jwt, rbac, transcoding
+from verbund_gateway.bootstrap import watched
+from verbund_gateway.clusters import name_of
+from verbund_gateway.extension import Config, extension, seconds, typed
+from verbund_gateway.settings import GatewaySettings
+
+FILTER, WALL = "envoy.filters.http.oauth2", "verbund.filters.cross_site"
+SIEVE = "envoy.filters.http.lua"
+OAUTH2 = "extensions.filters.http.oauth2.v3"
+CLIENT, CROSS_SITE = "console", "CROSS_SITE"
+CALLBACK_PATH, SIGN_OUT_PATH, SIGNED_OUT_PATH = "/console/callback", "/console/signout", "/console/signed-out"
+CLIENT_SECRET, COOKIE_SECRET = "console-client", "browser-cookies"
+SAFE_METHODS = "GET|HEAD|OPTIONS"
+SESSION_SECONDS = 12 * 3600
+SIGN_ON_SECONDS = 600
+# Of the same host, over TLS, for every path: what the prefix __Host- makes browsers see to.
+COOKIES = {
+    "bearer_token": "__Host-verbund-token",
+    "oauth_hmac": "__Host-verbund-hmac",
+    "oauth_expires": "__Host-verbund-expires",
+    "id_token": "__Host-verbund-id",
+    "refresh_token": "__Host-verbund-refresh",
+    "oauth_nonce": "__Host-verbund-nonce",
+    "code_verifier": "__Host-verbund-verifier",
+}
+
+# Those that identity itself sets.
+IDENTITY_COOKIES = ("signon", "session", "organisation", "after")
+SIEVE_SOURCE = f"""\
+local own = {{ {", ".join(f'["__Host-verbund-{name}"] = true' for name in IDENTITY_COOKIES)} }}
+function envoy_on_request(handle)
+  local kept = {{}}
+  for name, value in string.gmatch(handle:headers():get("cookie") or "", "([^=;%s]+)=([^;%s]*)") do
+    if own[name] then table.insert(kept, name .. "=" .. value) end
+  end
+  handle:headers():remove("cookie")
+  if #kept > 0 then handle:headers():add("cookie", table.concat(kept, "; ")) end
+end
+"""
+
+
+def has_sessions(settings: GatewaySettings) -> bool:
+    """Whether browsers sign on here."""
+    return settings.console_secret_file is not None and settings.cookie_secret_file is not None
+
+
+def filters(settings: GatewaySettings) -> list[Config]:
+    """The wall and the filter, where browsers sign on."""
+    if not has_sessions(settings):
+        return []
+    return [
+        wall(settings),
+        {**extension(SIEVE, "extensions.filters.http.lua.v3.Lua"), "disabled": True},
+        {**extension(FILTER, f"{OAUTH2}.OAuth2", config=oauth2(settings)), "disabled": True},
+    ]
+
+
+def secrets(settings: GatewaySettings) -> dict[str, Config]:
+    """The secrets as resources of the secret discovery service (SDS), by file: Envoy takes one from each.
+
+    They name files, and say nothing of what stands in those.
+    """
+    if not has_sessions(settings):
+        return {}
+    found = {CLIENT_SECRET: settings.console_secret_file, COOKIE_SECRET: settings.cookie_secret_file}
+    return {
+        f"{name}.json": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+            "name": name,
+            "generic_secret": {"secret": {"filename": str(file)}},
+        }
+        for name, file in found.items()
+    }
+
+
+def wall(settings: GatewaySettings) -> Config:
+    """Refuses what a browser sends from another site with its cookies: whatever would change something."""
+    foreign = [
+        unless(header("origin", {"exact": settings.issuer})),
+        {
+            "and_rules": {
+                "rules": [present("sec-fetch-site"), unless(header("sec-fetch-site", {"exact": "same-origin"}))]
+            }
+        },
+    ]
+    crossing = [
+        present("cookie"),
+        unless(present("authorization")),
+        unless(header(":method", {"safe_regex": {"regex": SAFE_METHODS}})),
+        {"or_rules": {"rules": foreign}},
+    ]
+    policy = {"permissions": [{"and_rules": {"rules": crossing}}], "principals": [{"any": True}]}
+    return extension(
+        WALL, "extensions.filters.http.rbac.v3.RBAC", rules={"action": "DENY", "policies": {CROSS_SITE: policy}}
+    )
+
+
+def oauth2(settings: GatewaySettings) -> Config:
+    """The filter: it sends browsers to identity, and takes codes and refresh tokens there by itself."""
+    cookie = {"same_site": "LAX"}
+    return {
+        "token_endpoint": {
+            "cluster": name_of("identity", "http"),
+            "uri": f"{settings.issuer}/oauth2/token",
+            "timeout": seconds(10),
+        },
+        "authorization_endpoint": f"{settings.issuer}/oauth2/authorize",
+        "end_session_endpoint": f"{settings.issuer}/oauth2/logout",
+        "post_logout_redirect_uri": {"uri": settings.issuer + SIGNED_OUT_PATH},
+        "redirect_uri": settings.issuer + CALLBACK_PATH,
+        # Before the path that the browser asked for: the gateway knows hosts without their ports.
+        "original_request_uri": settings.issuer,
+        "redirect_path_matcher": {"path": {"exact": CALLBACK_PATH}},
+        "signout_path": {"path": {"exact": SIGN_OUT_PATH}},
+        "credentials": {
+            "client_id": CLIENT,
+            "token_secret": secret(settings, CLIENT_SECRET),
+            "hmac_secret": secret(settings, COOKIE_SECRET),
+            "cookie_names": COOKIES,
+        },
+        "auth_scopes": ["openid"],
+        # The token goes on as a header, which jwt_authn and the services verify as anybody's.
+        "forward_bearer_token": True,
+        # Who brings a token of their own is no browser.
+        "pass_through_matcher": [{"name": "authorization", "present_match": True}],
+        # Programs are told that they are nobody; so is a form, which no redirect would bring back.
+        "deny_redirect_matcher": [
+            {"name": "accept", "string_match": {"prefix": "application/json"}},
+            {"name": ":method", "string_match": {"safe_regex": {"regex": SAFE_METHODS}}, "invert_match": True},
+        ],
+        "use_refresh_token": True,
+        "default_refresh_token_expires_in": seconds(SESSION_SECONDS),
+        "csrf_token_expires_in": seconds(SIGN_ON_SECONDS),
+        "code_verifier_token_expires_in": seconds(SIGN_ON_SECONDS),
+        "cookie_configs": {
+            f"{name}_cookie_config": cookie
+            for name in (
+                "bearer_token",
+                "oauth_hmac",
+                "oauth_expires",
+                "id_token",
+                "refresh_token",
+                "oauth_nonce",
+                "code_verifier",
+            )
+        },
+        "stat_prefix": "edge",
+    }
+
+
+def secret(settings: GatewaySettings, name: str) -> Config:
+    """Where a secret is found."""
+    return {"name": name, "sds_config": watched(settings.directory, f"{name}.json")}
+
+
+def switches(settings: GatewaySettings, route: HttpRoute) -> Config:
+    """What a route asks of these filters."""
+    if not has_sessions(settings):
+        return {}
+    return (switched_on(settings) if route.browser else {}) | (own_cookies() if route.cookies else {})
+
+
+def switched_on(settings: GatewaySettings) -> Config:
+    """A route on which the filter works."""
+    return {FILTER: typed(f"{OAUTH2}.OAuth2PerRoute", config=oauth2(settings))}
+
+
+def routes(settings: GatewaySettings) -> list[Config]:
+    """The two paths that the filter answers itself."""
+    if not has_sessions(settings):
+        return []
+    free = {rbac.FILTER: typed("extensions.filters.http.rbac.v3.RBACPerRoute")}
+    off = free | jwt.switched_off() | transcoding.switched_off() | switched_on(settings)
+    return [
+        {
+            "name": f"gateway.sessions{path}",
+            "match": {"path": path},
+            "direct_response": {"status": 404},
+            "typed_per_filter_config": off,
+        }
+        for path in (CALLBACK_PATH, SIGN_OUT_PATH)
+    ]
+
+
+def own_cookies() -> Config:
+    """The filter on a route of the sign-on: identity sees its own cookies, and none of those that hold tokens."""
+    return {SIEVE: typed("extensions.filters.http.lua.v3.LuaPerRoute", source_code={"inline_string": SIEVE_SOURCE})}
+
+
+def header(name: str, value: Config) -> Config:
+    """The requests in which a header is so."""
+    return {"header": {"name": name, "string_match": value}}
+
+
+def present(name: str) -> Config:
+    """The requests that have a header."""
+    return {"header": {"name": name, "present_match": True}}
+
+
+def unless(rule: Config) -> Config:
+    """The other requests."""
+    return {"not_rule": rule}
