@@ -3,6 +3,8 @@
 import json
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +91,7 @@ def test_in_production_it_refuses_and_says_the_way_out() -> None:
 
 
 def test_without_it_the_mesh_runs_in_production() -> None:
-    """No provider, no invented people, nobody on its port."""
+    """No provider, no invented people, nobody on its port; the tour leaves out what people do."""
     with mesh_up("--idp", "none", VERBUND_EMBEDDED_STAGE="production") as up:
         ready = up.ready()
         assert ready["people"] == []
@@ -97,6 +99,12 @@ def test_without_it_the_mesh_runs_in_production() -> None:
         assert list((up.home / "provider").iterdir()) == []
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"https://127.0.0.1:{up.provider_port}/senatskanzlei/jwks")
+        command = [sys.executable, "-m", "verbund", "tour", "--json"]
+        told = subprocess.run(command, env=up.environment(), capture_output=True, text=True, timeout=120, check=False)
+        assert told.returncode == 0, told.stdout + told.stderr
+        steps = [step["step"] for step in json.loads(told.stdout)["steps"]]
+        assert "send" in steps
+        assert not [step for step in steps if step.startswith("sign-in")]
 
 
 def test_a_busy_port_of_the_provider_is_named() -> None:

@@ -37,7 +37,7 @@ def open_mailbox(mesh: Mesh, sample: Sample, owner: Member) -> Told[None]:
     return Told(line, None, {"mailbox": sample.mailbox_name})
 
 
-def send(client: Client, sender: Member, sample: Sample, document: File, project: str) -> Told[deliveries.Delivery]:
+def send(client: Client, who: str, sample: Sample, document: File, project: str) -> Told[deliveries.Delivery]:
     """A document goes to the mailbox, through the gateway; it is acknowledged when it is on the disk."""
     sent = client.send(
         document,
@@ -48,7 +48,7 @@ def send(client: Client, sender: Member, sample: Sample, document: File, project
         request_id=str(uuid.uuid4()),  # each tour sends it anew
     )
     file = sent.documents[0]
-    line = f"The person of {sender.title} sends {file.file_name} ({size_of(file.size_bytes)}) to that mailbox."
+    line = f"{who} sends {file.file_name} ({size_of(file.size_bytes)}) to that mailbox."
     below = [sent.name, f"sha256 {file.sha256}", waiting(sent.next)]
     return Told(line, sent, {"delivery": sent.name, "sha256": file.sha256, "trace": sent.trace_id}, below)
 

@@ -55,14 +55,22 @@ def tell_of_project(mesh: Mesh, sample: Sample, narrator: Narrator, partner: Mem
 
 
 def tell_of_delivery(mesh: Mesh, sample: Sample, narrator: Narrator, receiver: Member, document: File) -> None:
-    """People sign in at home; one of them sends a document, and the receiver's system accepts it."""
+    """People sign in at home; one of them sends a document, and the receiver's system accepts it.
+
+    Where no provider runs beside the mesh (--idp none), nobody signs in, and the sender's system sends.
+    """
     sender = sample.member(sample.sender)
     chancellery = sample.member(sample.strategy_owner)
-    narrator.step("sign-in", lambda: people.come_in(mesh, sample, chancellery))
+    has_people = bool(mesh.ready()["people"])
+    if has_people:
+        narrator.step("sign-in", lambda: people.come_in(mesh, sample, chancellery))
     narrator.step("mailbox", lambda: delivering.open_mailbox(mesh, sample, receiver))
-    person = narrator.step("sign-in-district", lambda: people.come_in(mesh, sample, sender)).client
+    person = mesh.client(sender.system)
+    if has_people:
+        person = narrator.step("sign-in-district", lambda: people.come_in(mesh, sample, sender)).client
+    who = f"The {'person' if has_people else 'system'} of {sender.title}"
     project = sample.pilots[0].name
-    sent = narrator.step("send", lambda: delivering.send(person, sender, sample, document, project))
+    sent = narrator.step("send", lambda: delivering.send(person, who, sample, document, project))
     narrator.step("accept", lambda: delivering.receive(mesh.client(receiver.system), receiver, sent))
     narrator.step("timeline", lambda: delivering.follow(person, sender, sent))
     narrator.step("hide", lambda: delivering.hide(mesh.client(sample.stranger.system), sample.stranger, sent))
