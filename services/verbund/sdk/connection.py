@@ -1,5 +1,6 @@
 """A client for a command: which mesh, which system, and what is said to the person when the mesh refuses."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -32,6 +33,8 @@ def client_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def connected(*, system: str | None, named: Path | None, **rest: Any) -> None:
         with connection(named, system) as client:
+            if system is None and sys.stderr.isatty():  # whose it is, is not to be a surprise
+                click.echo(f"Acting as {client.client_id}; --system names another.", err=True)
             command(client=client, **rest)
 
     return connected
