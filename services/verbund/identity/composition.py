@@ -141,7 +141,13 @@ class OAuth:
     @cached_property
     def parties(self) -> Parties:
         """The clients that people sign on to."""
-        return Parties(issuer=self.serving.issuer, console_secret=read_secret(self.settings.console_secret_file))
+        return Parties(
+            issuer=self.serving.issuer,
+            console_secret=read_secret(self.settings.console_secret_file),
+            database=self.database,
+            store=SignOnStore(),
+            clients=self.clients,
+        )
 
     @cached_property
     def grants(self) -> SignOnGrants:

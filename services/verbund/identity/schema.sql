@@ -28,6 +28,11 @@ CREATE TABLE systems (
     resume_time timestamptz,
     create_time timestamptz NOT NULL,
     update_time timestamptz NOT NULL,
+    -- Where people who sign on to it come back to, and whether PKCE alone proves who asked.
+    redirect_uris text[] DEFAULT '{}' NOT NULL CONSTRAINT systems_redirect_uris CHECK (cardinality(redirect_uris) <= 16),
+    post_logout_redirect_uris text[] DEFAULT '{}' NOT NULL
+        CONSTRAINT systems_post_logout_redirect_uris CHECK (cardinality(post_logout_redirect_uris) <= 16),
+    public_client boolean DEFAULT false NOT NULL,
     CONSTRAINT systems_suspended CHECK (state = 'active' OR suspend_time IS NOT NULL),
     CONSTRAINT systems_name CHECK (starts_with(name, organisation || '/systems/'))
 );

@@ -44,6 +44,7 @@ class Party:
     redirect_uris: frozenset[str]
     post_logout_redirect_uris: frozenset[str]
     organisation_title: str = ""
+    public_client: bool = False  # PKCE alone proves who asked
     organisation: OrganisationName = NOBODY  # of a member; the mesh's own client has none, and needs no consent
 
     @property

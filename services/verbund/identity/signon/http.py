@@ -162,8 +162,7 @@ class SignOnRoutes:
         return response
 
     def _signed_out(self, request: Request, _pairs: Pairs) -> Response:
-        after = request.cookies.get(AFTER, "")
-        if after and self._leaving.may_go_to(after):
+        if after := self._leaving.after(request.cookies.get(AFTER, "")):
             response: Response = redirect(after)
         else:
             response = page(pages.signed_out(texts_of(request)))

@@ -1,6 +1,7 @@
 """Signing out (OpenID Connect RP-Initiated Logout 1.0): of the mesh everywhere, and at home where that is possible."""
 
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
 
 from verbund.database.database import Database
 from verbund.identity.signon.domain import Party, Session, Unanswerable
@@ -21,7 +22,7 @@ TEXT_LENGTH_MAX = 2048
 class Left:
     """The session has ended; the browser goes to `location`, or is told so where that is empty.
 
-    `after` is where it goes when it comes back from there.
+    `after` says where it goes when it comes back from there: see Leaving.after.
     """
 
     location: str = ""
@@ -60,7 +61,7 @@ class Leaving:
     def begin(self, pairs: Pairs, browser: Browser, *, confirmed: bool) -> Left | Confirm:
         """The answer to a logout request; raises Unanswerable where it wants to go where it may not."""
         named = self._named(one(pairs, "id_token_hint"))
-        after = self._after(pairs, named)
+        party, after = self._after(pairs, named)
         session = self._sign_on.session(browser)
         if session is None:
             return Left(after)
@@ -68,11 +69,17 @@ class Leaving:
             return Confirm([(name, value) for name, value in pairs if name != "id_token_hint"])
         self._sign_on.end(session)
         at_home = self._at_home(session)
-        return Left(at_home or after, after if at_home else "")
+        return Left(at_home or after, kept(pairs, party) if at_home and party else "")
 
-    def may_go_to(self, uri: str) -> bool:
-        """Whether a sign-out of the mesh's own pages may end at `uri`: what a cookie says is looked at once more."""
-        return any(uri == allowed for allowed in self._parties.leaves())
+    def after(self, stated: str) -> str:
+        """Where a sign-out ends that led over the provider: what a cookie kept of the request is looked at once more.
+
+        Empty where nothing good is left of it.
+        """
+        try:
+            return self._after(parse_qsl(stated), None)[1]
+        except Unanswerable:
+            return ""
 
     def _named(self, hint: str) -> dict[str, str] | None:
         """Client and `sid` of an ID token of ours, whatever its age."""
@@ -84,19 +91,19 @@ class Leaving:
         with self._database.read(Call.internal(LEAVE, organisation=session.organisation)) as rows:
             return self._store.session_of(rows, named["sid"])
 
-    def _after(self, pairs: Pairs, named: dict[str, str] | None) -> str:
-        """The address after the sign-out, with the state; empty where none is asked for."""
+    def _after(self, pairs: Pairs, named: dict[str, str] | None) -> tuple[Party | None, str]:
+        """Whose address after the sign-out, and the address with the state; empty where none is asked for."""
         uris = values(pairs, "post_logout_redirect_uri")
         stated = one(pairs, "client_id")
         if named and stated and stated != named["client"]:
             raise Unanswerable("client")
         if not uris:
-            return ""
+            return None, ""
         party: Party | None = self._parties.find(named["client"] if named else stated)
         if party is None or len(uris) != 1 or uris[0] not in party.post_logout_redirect_uris:
             raise Unanswerable("redirect_uri")
         state = one(pairs, "state")[:TEXT_LENGTH_MAX]
-        return extended(uris[0], {"state": state} if state else {})
+        return party, extended(uris[0], {"state": state} if state else {})
 
     def _at_home(self, session: Session) -> str:
         """Where the session at home ends; empty where the provider does not do that, or is away."""
@@ -107,3 +114,9 @@ class Leaving:
             return ""
         asked = {"client_id": choice.audience, "post_logout_redirect_uri": self._issuer + SIGNED_OUT_PATH}
         return extended(endpoint, asked) if endpoint else ""
+
+
+def kept(pairs: Pairs, party: Party) -> str:
+    """What a cookie keeps of a request while the browser is at the provider."""
+    names = ("post_logout_redirect_uri", "state")
+    return urlencode({"client_id": party.client} | {name: one(pairs, name) for name in names})

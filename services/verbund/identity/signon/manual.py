@@ -5,6 +5,8 @@ from typing import Any
 Fragment = dict[str, Any]
 FORM = "application/x-www-form-urlencoded"
 TEXT: Fragment = {"type": "string"}
+KEY: Fragment = {"type": "string", "minLength": 43, "maxLength": 43, "description": "Of the page that was shown."}
+DECISION: Fragment = {"type": "string", "enum": ["allow", "deny"]}
 HTML: Fragment = {"text/html": {"schema": TEXT}}
 
 
@@ -24,9 +26,10 @@ def parameter(name: str, description: str) -> Fragment:
     return {"name": name, "in": "query", "description": description, "schema": {"type": "string", "maxLength": 2048}}
 
 
-def form(*names: str) -> Fragment:
-    """The form of one of our pages."""
-    fields = {"type": "object", "properties": dict.fromkeys(names, TEXT)}
+def form(*names: str, required: tuple[str, ...] = (), **known: Fragment) -> Fragment:
+    """The form of one of our pages, or a request as a form; `known` says more of a field."""
+    properties: Fragment = dict.fromkeys(names, TEXT) | known
+    fields = {"type": "object", "properties": properties} | ({"required": [*required]} if required else {})
     return {"required": True, "content": {FORM: {"schema": fields}}}
 
 
@@ -85,7 +88,7 @@ OPERATIONS: dict[str, Fragment] = {
     "identity.signon.choose": {
         "summary": "Takes the choice of an organisation",
         "description": "The form of our own page.",
-        "requestBody": form("form", "provider", "search"),
+        "requestBody": form("provider", "search", required=("form",), form=KEY),
         "responses": {"200": page("The choice once more."), **WAYS},
     },
     "identity.signon.callback": {
@@ -101,7 +104,7 @@ OPERATIONS: dict[str, Fragment] = {
     "identity.signon.consent": {
         "summary": "Takes a person's consent",
         "description": "The form of our own page.",
-        "requestBody": form("form", "decision"),
+        "requestBody": form(required=("form", "decision"), form=KEY, decision=DECISION),
         "responses": WAYS,
     },
     "identity.signon.userinfo": {

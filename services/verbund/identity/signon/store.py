@@ -7,11 +7,17 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from verbund.database.rows import Rows, Transaction
-from verbund.identity.signon.domain import Choice, Grant, Session
+from verbund.identity.signon.domain import Choice, Grant, Party, Session
 from verbund.identity.signon.requests import SignOnRequest
-from verbund.resources.names import OrganisationName, ProviderName
+from verbund.resources.names import OrganisationName, ProviderName, SystemName
 
 CHOICES = "SELECT provider, organisation, title, provider_title, issuer, audience FROM identity.sign_on_choices()"
+PARTY = """
+    SELECT s.name AS client, s.title, s.organisation, o.title AS organisation_title, s.redirect_uris,
+        s.post_logout_redirect_uris, s.public_client
+    FROM identity.systems s JOIN identity.organisations o ON o.name = s.organisation
+    WHERE s.name = %(client)s AND s.state = 'active' AND o.state = 'active' AND cardinality(s.redirect_uris) > 0
+"""
 PUT = """
     INSERT INTO identity.sign_ons (key_digest, browser, request, provider, nonce, verifier, expire_time)
     VALUES (%(key_digest)s, %(browser)s, %(request)s, %(provider)s, %(nonce)s, %(verifier)s, %(expire_time)s)
@@ -93,6 +99,14 @@ class SignOnStore:
     def choices(self, rows: Rows) -> Sequence[Choice]:
         """Where people can sign in, by title."""
         return [Choice(**row) for row in rows.all(CHOICES)]
+
+    def party(self, rows: Rows, client: SystemName) -> Party | None:
+        """The system that people sign on to, where it takes part and they can come back to it."""
+        row = rows.one(PARTY, client=client)
+        if row is None:
+            return None
+        uris = {name: frozenset(row[name]) for name in ("redirect_uris", "post_logout_redirect_uris")}
+        return Party(**row | uris)
 
     def put(
         self,

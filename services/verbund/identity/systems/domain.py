@@ -39,6 +39,9 @@ class System:
     update_time: datetime
     suspend_time: datetime | None = None
     resume_time: datetime | None = None
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    public_client: bool = False
 
     @classmethod
     def registered(
@@ -89,6 +92,22 @@ class System:
                 self.name, type="LAST_KEY", description="The last key stays: suspend the system instead."
             )
         return self._changed(at, keys=kept)
+
+    def signed_on_at(
+        self,
+        redirect_uris: Sequence[str],
+        post_logout_redirect_uris: Sequence[str],
+        *,
+        public_client: bool,
+        at: datetime,
+    ) -> "System":
+        """With other addresses for people who sign on to it; unchanged where they are the same."""
+        wanted = (tuple(redirect_uris), tuple(post_logout_redirect_uris), public_client)
+        if wanted == (self.redirect_uris, self.post_logout_redirect_uris, self.public_client):
+            return self
+        return self._changed(
+            at, redirect_uris=wanted[0], post_logout_redirect_uris=wanted[1], public_client=public_client
+        )
 
     def suspended(self, *, call: Call, at: datetime) -> "System":
         """Suspended; unchanged where it is already, so that an emergency's repetition is no error."""

@@ -19,6 +19,14 @@ from verbund.serving.call import Call
 
 STATES = {State.ACTIVE: pb.SYSTEM_STATE_ACTIVE, State.SUSPENDED: pb.SYSTEM_STATE_SUSPENDED}
 
+Change = (
+    pb.AddSystemKeyRequest
+    | pb.RemoveSystemKeyRequest
+    | pb.SetSystemSignOnRequest
+    | pb.SuspendSystemRequest
+    | pb.ResumeSystemRequest
+)
+
 
 class SystemServicer:
     """The IT systems of organisations."""
@@ -85,6 +93,20 @@ class SystemServicer:
             request, call, "key_removed", lambda system: system.without_key(request.kid, at=self._clock())
         )
 
+    def SetSystemSignOn(self, request: pb.SetSystemSignOnRequest, call: Call) -> pb.System:
+        """Says where people who sign on to it come back to."""
+        return self._change(
+            request,
+            call,
+            "sign_on_set",
+            lambda system: system.signed_on_at(
+                request.redirect_uris,
+                request.post_logout_redirect_uris,
+                public_client=request.public_client,
+                at=self._clock(),
+            ),
+        )
+
     def SuspendSystem(self, request: pb.SuspendSystemRequest, call: Call) -> pb.System:
         """Suspends; the tokens end with the publication, which is not waited for longer than a moment."""
         answer = self._change(request, call, "suspended", lambda system: system.suspended(call=call, at=self._clock()))
@@ -99,7 +121,7 @@ class SystemServicer:
 
     def _change(
         self,
-        request: pb.AddSystemKeyRequest | pb.RemoveSystemKeyRequest | pb.SuspendSystemRequest | pb.ResumeSystemRequest,
+        request: Change,
         call: Call,
         verb: str,
         decide: Callable[[System], System],
@@ -130,4 +152,7 @@ def to_proto(system: System) -> pb.System:
         etag=system.etag,
         create_time=timestamp(system.create_time),
         update_time=timestamp(system.update_time),
+        redirect_uris=system.redirect_uris,
+        post_logout_redirect_uris=system.post_logout_redirect_uris,
+        public_client=system.public_client,
     )

@@ -17,15 +17,18 @@ from verbund.serving.refusals import Absent, Exists
 NAME_TAKEN = "systems_pkey"
 
 FIND = """
-    SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time
+    SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time,
+        redirect_uris, post_logout_redirect_uris, public_client
     FROM identity.systems WHERE name = %(name)s
 """
 LOCK = """
-    SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time
+    SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time,
+        redirect_uris, post_logout_redirect_uris, public_client
     FROM identity.systems WHERE name = %(name)s FOR UPDATE
 """
 LIST = """
-    SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time
+    SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time,
+        redirect_uris, post_logout_redirect_uris, public_client
     FROM identity.systems WHERE organisation = %(organisation)s AND name > %(after)s ORDER BY name LIMIT %(size)s
 """
 INSERT = """
@@ -36,11 +39,13 @@ INSERT = """
 SAVE = """
     UPDATE identity.systems
     SET keys = %(keys)s, state = %(state)s, revision = %(revision)s, update_time = %(update_time)s,
-        suspend_time = %(suspend_time)s, resume_time = %(resume_time)s
+        suspend_time = %(suspend_time)s, resume_time = %(resume_time)s, redirect_uris = %(redirect_uris)s,
+        post_logout_redirect_uris = %(post_logout_redirect_uris)s, public_client = %(public_client)s
     WHERE name = %(name)s
 """
 OPERATORS = """
-    SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time
+    SELECT name, organisation, title, roles, keys, state, revision, suspend_time, resume_time, create_time, update_time,
+        redirect_uris, post_logout_redirect_uris, public_client
     FROM identity.systems WHERE 'operator' = ANY (roles) ORDER BY name LIMIT 1000
 """
 LOCK_OPERATORS = "SELECT pg_advisory_xact_lock(hashtextextended('identity.operators', 0))"
@@ -92,6 +97,9 @@ class SystemStore:
             update_time=changed.update_time,
             suspend_time=changed.suspend_time,
             resume_time=changed.resume_time,
+            redirect_uris=list(changed.redirect_uris),
+            post_logout_redirect_uris=list(changed.post_logout_redirect_uris),
+            public_client=changed.public_client,
         )
 
     def operators(self, rows: Rows) -> Sequence[System]:
@@ -112,7 +120,8 @@ def found(row: dict[str, Any] | None, name: str) -> System:
 
 def system_of(row: dict[str, Any]) -> System:
     """The system in a row."""
-    return System(**row | {"state": State(row["state"]), "roles": tuple(row["roles"]), "keys": keys_of(row["keys"])})
+    lists = {name: tuple(row[name]) for name in ("roles", "redirect_uris", "post_logout_redirect_uris")}
+    return System(**row | lists | {"state": State(row["state"]), "keys": keys_of(row["keys"])})
 
 
 def keys_of(stored: list[dict[str, str]]) -> tuple[Key, ...]:

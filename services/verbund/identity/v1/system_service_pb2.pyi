@@ -58,6 +58,9 @@ class System(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    REDIRECT_URIS_FIELD_NUMBER: _builtins.int
+    POST_LOGOUT_REDIRECT_URIS_FIELD_NUMBER: _builtins.int
+    PUBLIC_CLIENT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, `organisations/{organisation}/systems/{system}`: the system's OAuth `client_id` too."""
     title: _builtins.str
@@ -66,6 +69,8 @@ class System(_message.Message):
     """Whether the system takes part at present."""
     etag: _builtins.str
     """Changes with every change of the system (AIP-154)."""
+    public_client: _builtins.bool
+    """Whether it keeps no key where people sign on to it, as a program on their own machine does: PKCE alone proves who asked."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The roles its tokens carry. `operator` can be given by an operator only."""
@@ -82,6 +87,14 @@ class System(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the system was last changed."""
 
+    @_builtins.property
+    def redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where people who sign on to the system may come back to, character by character. Where there is none, nobody signs on to it."""
+
+    @_builtins.property
+    def post_logout_redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where people who sign out of the system may come back to."""
+
     def __init__(
         self,
         *,
@@ -93,10 +106,13 @@ class System(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        redirect_uris: _abc.Iterable[_builtins.str] | None = ...,
+        post_logout_redirect_uris: _abc.Iterable[_builtins.str] | None = ...,
+        public_client: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "keys", b"keys", "name", b"name", "roles", b"roles", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "keys", b"keys", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "public_client", b"public_client", "redirect_uris", b"redirect_uris", "roles", b"roles", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -321,6 +337,52 @@ class RemoveSystemKeyRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RemoveSystemKeyRequest: _TypeAlias = RemoveSystemKeyRequest  # noqa: Y015
+
+@_typing.final
+class SetSystemSignOnRequest(_message.Message):
+    """The request of SystemService.SetSystemSignOn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REDIRECT_URIS_FIELD_NUMBER: _builtins.int
+    POST_LOGOUT_REDIRECT_URIS_FIELD_NUMBER: _builtins.int
+    PUBLIC_CLIENT_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of the system."""
+    public_client: _builtins.bool
+    """Whether PKCE alone proves who asked."""
+    etag: _builtins.str
+    """Where given, must be the system's present etag."""
+    request_id: _builtins.str
+    """A UUID that makes a repetition harmless (AIP-155)."""
+    @_builtins.property
+    def redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where people come back to: https, or this machine by its address."""
+
+    @_builtins.property
+    def post_logout_redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where people come back to after they signed out."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        redirect_uris: _abc.Iterable[_builtins.str] | None = ...,
+        post_logout_redirect_uris: _abc.Iterable[_builtins.str] | None = ...,
+        public_client: _builtins.bool = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "post_logout_redirect_uris", b"post_logout_redirect_uris", "public_client", b"public_client", "redirect_uris", b"redirect_uris", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSystemSignOnRequest: _TypeAlias = SetSystemSignOnRequest  # noqa: Y015
 
 @_typing.final
 class SuspendSystemRequest(_message.Message):

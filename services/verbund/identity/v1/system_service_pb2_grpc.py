@@ -62,6 +62,11 @@ class SystemServiceStub:
                 request_serializer=verbund_dot_identity_dot_v1_dot_system__service__pb2.RemoveSystemKeyRequest.SerializeToString,
                 response_deserializer=verbund_dot_identity_dot_v1_dot_system__service__pb2.System.FromString,
                 _registered_method=True)
+        self.SetSystemSignOn = channel.unary_unary(
+                '/verbund.identity.v1.SystemService/SetSystemSignOn',
+                request_serializer=verbund_dot_identity_dot_v1_dot_system__service__pb2.SetSystemSignOnRequest.SerializeToString,
+                response_deserializer=verbund_dot_identity_dot_v1_dot_system__service__pb2.System.FromString,
+                _registered_method=True)
         self.SuspendSystem = channel.unary_unary(
                 '/verbund.identity.v1.SystemService/SuspendSystem',
                 request_serializer=verbund_dot_identity_dot_v1_dot_system__service__pb2.SuspendSystemRequest.SerializeToString,
@@ -115,6 +120,13 @@ class SystemServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetSystemSignOn(self, request, context):
+        """Says where people who sign on to the system come back to: the addresses replace those that there were.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SuspendSystem(self, request, context):
         """Suspends a system: it gets no more tokens, and those it holds end at once.
         """
@@ -155,6 +167,11 @@ def add_SystemServiceServicer_to_server(servicer, server):
             'RemoveSystemKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveSystemKey,
                     request_deserializer=verbund_dot_identity_dot_v1_dot_system__service__pb2.RemoveSystemKeyRequest.FromString,
+                    response_serializer=verbund_dot_identity_dot_v1_dot_system__service__pb2.System.SerializeToString,
+            ),
+            'SetSystemSignOn': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSystemSignOn,
+                    request_deserializer=verbund_dot_identity_dot_v1_dot_system__service__pb2.SetSystemSignOnRequest.FromString,
                     response_serializer=verbund_dot_identity_dot_v1_dot_system__service__pb2.System.SerializeToString,
             ),
             'SuspendSystem': grpc.unary_unary_rpc_method_handler(
@@ -305,6 +322,33 @@ class SystemService:
             target,
             '/verbund.identity.v1.SystemService/RemoveSystemKey',
             verbund_dot_identity_dot_v1_dot_system__service__pb2.RemoveSystemKeyRequest.SerializeToString,
+            verbund_dot_identity_dot_v1_dot_system__service__pb2.System.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSystemSignOn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/verbund.identity.v1.SystemService/SetSystemSignOn',
+            verbund_dot_identity_dot_v1_dot_system__service__pb2.SetSystemSignOnRequest.SerializeToString,
             verbund_dot_identity_dot_v1_dot_system__service__pb2.System.FromString,
             options,
             channel_credentials,

@@ -46,6 +46,8 @@ class SystemServiceStub:
     """Adds a public key: a system changes its key by adding the new one, using it, and removing the old one."""
     RemoveSystemKey: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.RemoveSystemKeyRequest, _system_service_pb2.System]
     """Removes a public key; tokens obtained with it go on until they expire. The last key cannot be removed: suspend the system instead."""
+    SetSystemSignOn: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.SetSystemSignOnRequest, _system_service_pb2.System]
+    """Says where people who sign on to the system come back to: the addresses replace those that there were."""
     SuspendSystem: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.SuspendSystemRequest, _system_service_pb2.System]
     """Suspends a system: it gets no more tokens, and those it holds end at once."""
     ResumeSystem: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ResumeSystemRequest, _system_service_pb2.System]
@@ -69,6 +71,8 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """Adds a public key: a system changes its key by adding the new one, using it, and removing the old one."""
     RemoveSystemKey: _aio.UnaryUnaryMultiCallable[_system_service_pb2.RemoveSystemKeyRequest, _system_service_pb2.System]  # type: ignore[assignment]
     """Removes a public key; tokens obtained with it go on until they expire. The last key cannot be removed: suspend the system instead."""
+    SetSystemSignOn: _aio.UnaryUnaryMultiCallable[_system_service_pb2.SetSystemSignOnRequest, _system_service_pb2.System]  # type: ignore[assignment]
+    """Says where people who sign on to the system come back to: the addresses replace those that there were."""
     SuspendSystem: _aio.UnaryUnaryMultiCallable[_system_service_pb2.SuspendSystemRequest, _system_service_pb2.System]  # type: ignore[assignment]
     """Suspends a system: it gets no more tokens, and those it holds end at once."""
     ResumeSystem: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ResumeSystemRequest, _system_service_pb2.System]  # type: ignore[assignment]
@@ -119,6 +123,14 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.System, _abc.Awaitable[_system_service_pb2.System]]:
         """Removes a public key; tokens obtained with it go on until they expire. The last key cannot be removed: suspend the system instead."""
+
+    @_abc_1.abstractmethod
+    def SetSystemSignOn(
+        self,
+        request: _system_service_pb2.SetSystemSignOnRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.System, _abc.Awaitable[_system_service_pb2.System]]:
+        """Says where people who sign on to the system come back to: the addresses replace those that there were."""
 
     @_abc_1.abstractmethod
     def SuspendSystem(
