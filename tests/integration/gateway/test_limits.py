@@ -16,6 +16,7 @@ from verbund.registry.v1 import types_pb2
 from tests.integration.gateway.conftest import Mesh, started
 from tests.support.dialects import DIALECTS, Target, call, framed, info, retry_seconds, status_of_grpc, status_of_json
 
+ATTEMPTS_MAX = 5
 SERVICE = "/verbund.registry.v1.ProjectService"
 WATCH = "/verbund.registry.v1.ChangeService/WatchChanges"
 GET = Target(
@@ -146,7 +147,11 @@ def test_header_with_underscore(mesh: Mesh) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_slow_service(mesh: Mesh, dialect: str) -> None:
-    """A call that a service does not answer in time ends with the deadline's refusal."""
+    """A call that a service does not answer in time ends with the deadline's refusal.
+
+    The gateway gives up 100 ms before the stand-in of the service does, which has no reasons to give: on a machine that
+    is busy for so long the stand-in may be first, but not each time.
+    """
     mesh.registry.answers[f"{SERVICE}/SearchProjects"] = lambda *_: time.sleep(1.6)
     search = Target(
         path=f"{SERVICE}/SearchProjects",
@@ -155,8 +160,11 @@ def test_slow_service(mesh: Mesh, dialect: str) -> None:
         url="/v1/projects:search",
     )
     token = mesh.token("viewer", sub=f"organisations/x/systems/slow-{dialect}")
-    status = DIALECTS[dialect](mesh.gateway, token, search)
-    assert (status.code, info(status).reason) == (code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+    statuses = [DIALECTS[dialect](mesh.gateway, token, search)]
+    while not statuses[-1].details and len(statuses) < ATTEMPTS_MAX:
+        statuses.append(DIALECTS[dialect](mesh.gateway, token, search))
+    assert {status.code for status in statuses} == {code_pb2.DEADLINE_EXCEEDED}
+    assert info(statuses[-1]).reason == "DEADLINE_EXCEEDED"
 
 
 def test_slow_request() -> None:
