@@ -114,7 +114,7 @@ class Visit:
             leeway=CLOCK_SKEW_SECONDS,
             iss={"essential": True, "value": self._issuer},
             aud={"essential": True, "value": self._client_id},
-            azp={"essential": True, "value": self._client_id},
+            azp={"value": self._client_id},
             nonce={"essential": True, "value": self._nonce},
             sub={"essential": True},
             exp={"essential": True},

@@ -1,0 +1,168 @@
+"""Judges that others wrote: OpenID clients sign on at the mesh, and the mesh signs on at an OpenID provider."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from joserfc import jws
+from verbund.embedded import ports
+from verbund.sdk.client import Client
+from verbund.tour.signing_in import REDIRECT_URI, sign_in
+
+from tests.support.home import Up
+from tests.support.oidc.judges import Registration, judged, oidc_provider
+from tests.support.oidc.visitor import Stuck, Visitor, browser
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh"), pytest.mark.timeout(600)]
+JUDGES = ("openid-client", "oauth4webapi", "go-oidc")
+CHANCELLERY = "organisations/senatskanzlei"
+GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
+
+
+@pytest.fixture(scope="module")
+def person(mesh: dict[str, Any], running: Up) -> dict[str, str]:
+    """Somebody of an organisation whose provider the mesh trusts, which it does after a tour."""
+    tour = [sys.executable, "-m", "verbund", "tour", "--json"]
+    subprocess.run(tour, env=running.environment(), capture_output=True, timeout=120, check=True)
+    found: dict[str, str] = next(each for each in mesh["people"] if each["organisation"] == CHANCELLERY)
+    return found
+
+
+@pytest.fixture
+def visitor(mesh: dict[str, Any], person: dict[str, str]) -> Iterator[Visitor]:
+    """Their browser."""
+    with browser(Path(mesh["ca"])) as client:
+        provider = f"{CHANCELLERY}/providers/"
+        yield Visitor(client, provider=provider, username=person["username"], password=person["password"])
+
+
+def console(mesh: dict[str, Any], running: Up) -> Registration:
+    """The mesh's own client, which proves itself by a secret."""
+    gateway = mesh["gateway"]
+    return Registration(
+        issuer=gateway,
+        client="console",
+        kind="secret",
+        secret=(running.home / "keys" / "console-client.secret").read_text(),
+        redirectUri=f"{gateway}/console/callback",
+        afterUri=f"{gateway}/console/signed-out",
+    )
+
+
+def signed_on_and_out(judge: str, registration: Registration, ca: Path, visitor: Visitor) -> dict[str, Any]:
+    """What a client learnt, after it signed a person on, refreshed twice and signed them out."""
+    ends = frozenset({registration.redirectUri, registration.afterUri})
+    told = judged(judge, registration, ca, lambda url: visitor.visit(url, ends))
+    assert told["signedOn"]["rotated"]
+    assert told["signedOut"] == {"at": registration.afterUri, "refusal": "invalid_grant"}
+    claims = told["signedOn"]["claims"]
+    assert (claims["iss"], claims["aud"]) == (registration.issuer, registration.client)
+    assert told["signedOn"]["userinfo"]["sub"] == claims["sub"]
+    return dict(told["signedOn"])
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_with_a_secret(judge: str, mesh: dict[str, Any], running: Up, person: dict[str, str], visitor: Visitor) -> None:
+    """The console's client gets a token of the mesh, and the person's own name."""
+    told = signed_on_and_out(judge, console(mesh, running), Path(mesh["ca"]), visitor)
+    assert told["claims"]["sub"].startswith(f"{CHANCELLERY}/people/")
+    assert told["userinfo"]["name"] == person["name"]
+    assert "/oauth2/consent" not in visitor.pages
+
+
+@pytest.fixture(scope="module")
+def upstream(mesh: dict[str, Any], running: Up) -> Iterator[dict[str, str]]:
+    """Npm's oidc-provider; what signs somebody in there."""
+    port = ports.free_port("127.0.0.1")
+    account = {"username": "petra", "password": "richtig-2026"}
+    told = account | {
+        "port": port,
+        "gateway": mesh["gateway"],
+        "redirectUris": [REDIRECT_URI, f"{mesh['gateway']}/oauth2/callback"],
+        "certificate": str(running.home / "tls" / "server.pem"),
+        "key": str(running.home / "tls" / "server.key"),
+    }
+    with oidc_provider(told, Path(mesh["ca"])) as issuer:
+        yield {"issuer": issuer, **account}
+
+
+@pytest.fixture(scope="module")
+def home_token(mesh: dict[str, Any], upstream: dict[str, str]) -> str:
+    """What it says of somebody who signed in there."""
+    return sign_in(upstream["issuer"], ca=Path(mesh["ca"]), username="petra", password=upstream["password"])
+
+
+@pytest.fixture(scope="module")
+def provider(running: Up, person: dict[str, str], upstream: dict[str, str], home_token: str) -> Iterator[str]:
+    """Its name as a provider of an organisation's people, registered and tried; afterwards nobody signs in there."""
+    content = {
+        "title": "Beispiel: oidc-provider",
+        "issuer": upstream["issuer"],
+        "audience": "verbund",
+        "nameClaim": "name",
+        "emailClaim": "email",
+        "rolesClaim": "roles",
+        "roleMappings": [{"value": "Leitung", "role": "approver"}],
+    }
+    with Client.from_home(running.home) as operator:
+        url, number = f"/v1/{person['organisation']}/providers", upstream["issuer"].rpartition(":")[2]
+        made = operator.http.post(url, params={"providerId": f"judge-{number}"}, json=content).raise_for_status()
+        name: str = made.json()["name"]
+        operator.http.post(f"/v1/{name}:activate", json={"homeToken": home_token}).raise_for_status()
+        yield name
+        operator.http.post(f"/v1/{name}:suspend", json={}).raise_for_status()
+
+
+def test_an_id_token_of_another_provider_becomes_one_of_the_mesh(
+    mesh: dict[str, Any], provider: str, home_token: str
+) -> None:
+    """By token exchange; roles come from the claim that was mapped."""
+    form = {"grant_type": GRANT, "subject_token": home_token, "subject_token_type": ID_TOKEN}
+    with browser(Path(mesh["ca"])) as client:
+        answer = client.post(mesh["token_endpoint"], data=form).raise_for_status()
+    told = json.loads(jws.extract_compact(answer.json()["access_token"].encode()).payload)
+    assert told["sub"].startswith(f"{provider.partition('/providers/')[0]}/people/")
+    assert told["roles"] == ["approver"]
+
+
+def test_a_browser_signs_on_through_another_provider(
+    mesh: dict[str, Any], running: Up, provider: str, upstream: dict[str, str]
+) -> None:
+    """From the choice of the organisation over its form and back, out again over its question; its own code is used."""
+    with browser(Path(mesh["ca"])) as client:
+        visitor = Visitor(client, provider=provider, username="petra", password=upstream["password"])
+        told = signed_on_and_out("openid-client", console(mesh, running), Path(mesh["ca"]), visitor)
+    assert told["userinfo"] == {
+        "sub": told["claims"]["sub"],
+        "name": "Beispiel: Petra Muster",
+        "email": "petra@example.org",
+    }
+    assert "/oauth2/organisation" not in visitor.pages[1:]
+    assert any(page.startswith("/interaction/") for page in visitor.pages)
+
+
+def test_whoever_is_refused_there_is_not_signed_on(mesh: dict[str, Any], running: Up, provider: str) -> None:
+    """The client gets no code; the person is told whose sign-in it was, and the mesh has no session of theirs."""
+    told = console(mesh, running)
+    asked = httpx.URL(
+        f"{told.issuer}/oauth2/authorize",
+        params={
+            "client_id": told.client,
+            "redirect_uri": told.redirectUri,
+            "response_type": "code",
+            "scope": "openid",
+            "code_challenge": "a" * 43,
+            "code_challenge_method": "S256",
+        },
+    )
+    with browser(Path(mesh["ca"])) as client:
+        visitor = Visitor(client, provider=provider, username="petra", password="wrong")
+        with pytest.raises(Stuck, match=r"You cancelled the sign-in at: Senatskanzlei"):
+            visitor.visit(str(asked), frozenset({told.redirectUri}))
+        assert "__Host-verbund-session" not in client.cookies
