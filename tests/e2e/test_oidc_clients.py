@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from joserfc import jws
+from joserfc.jwk import ECKey
 from verbund.embedded import ports
 from verbund.sdk.client import Client
 from verbund.tour.signing_in import REDIRECT_URI, sign_in
@@ -21,6 +23,9 @@ from tests.support.oidc.visitor import Stuck, Visitor, browser
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh"), pytest.mark.timeout(600)]
 JUDGES = ("openid-client", "oauth4webapi", "go-oidc")
 CHANCELLERY = "organisations/senatskanzlei"
+DISTRICT = "organisations/charlottenburg-wilmersdorf"
+APPLICATION = "https://fachverfahren.example"  # nobody listens there: the browser's address is read
+PAIRWISE_LENGTH = 64
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
 
@@ -73,7 +78,61 @@ def test_with_a_secret(judge: str, mesh: dict[str, Any], running: Up, person: di
     told = signed_on_and_out(judge, console(mesh, running), Path(mesh["ca"]), visitor)
     assert told["claims"]["sub"].startswith(f"{CHANCELLERY}/people/")
     assert told["userinfo"]["name"] == person["name"]
-    assert "/oauth2/consent" not in visitor.pages
+    assert visitor.agreed == 0
+
+
+@pytest.fixture(scope="module")
+def member(mesh: dict[str, Any], running: Up, person: dict[str, str]) -> Callable[[str], Registration]:
+    """Registers a system of another organisation than the person's, as a member's own application."""
+    key = ECKey.generate_key("P-256")
+
+    def register(kind: str) -> Registration:
+        with Client.from_home(running.home) as operator:
+            made = operator.http.post(
+                f"/v1/{DISTRICT}/systems",
+                params={"systemId": f"judge-{uuid4().hex[:8]}", "jwk": json.dumps(key.as_dict(private=False))},
+                json={"title": "Beispiel: Fachverfahren", "roles": ["system"]},
+            ).raise_for_status()
+            name = made.json()["name"]
+            uris = {"redirectUris": [f"{APPLICATION}/back"], "postLogoutRedirectUris": [f"{APPLICATION}/left"]}
+            operator.http.post(
+                f"/v1/{name}:setSignOn", json=uris | {"publicClient": kind == "public"}
+            ).raise_for_status()
+        return Registration(
+            issuer=mesh["gateway"],
+            client=name,
+            kind=kind,
+            redirectUri=f"{APPLICATION}/back",
+            afterUri=f"{APPLICATION}/left",
+            key=key.as_pem(private=True).decode(),
+            kid=key.thumbprint(),
+        )
+
+    assert person["organisation"] != DISTRICT
+    return register
+
+
+@pytest.mark.parametrize(
+    ("judge", "kind"), [(judge, "public") for judge in JUDGES] + [("openid-client", "key"), ("oauth4webapi", "key")]
+)
+def test_at_a_member(
+    judge: str,
+    kind: str,
+    mesh: dict[str, Any],
+    member: Callable[[str], Registration],
+    person: dict[str, str],
+    visitor: Visitor,
+) -> None:
+    """By PKCE alone or with a key; the person agrees, and the member gets a name for them that is its own, and a token
+    that is good for asking who they are.
+    """
+    told = signed_on_and_out(judge, member(kind), Path(mesh["ca"]), visitor)
+    assert visitor.agreed == 1
+    assert len(told["claims"]["sub"]) == PAIRWISE_LENGTH
+    assert told["userinfo"]["name"] == person["name"]
+    with browser(Path(mesh["ca"])) as client:
+        headers = {"authorization": f"Bearer {told['accessToken']}"}
+        assert client.get(f"{mesh['gateway']}/v1/caller", headers=headers).status_code == httpx.codes.UNAUTHORIZED
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +202,6 @@ def test_a_browser_signs_on_through_another_provider(
         "name": "Beispiel: Petra Muster",
         "email": "petra@example.org",
     }
-    assert "/oauth2/organisation" not in visitor.pages[1:]
     assert any(page.startswith("/interaction/") for page in visitor.pages)
 
 

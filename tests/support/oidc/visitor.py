@@ -27,6 +27,7 @@ class Visitor:
         self._provider = provider
         self._typed = {"username": username, "password": password}
         self.pages: list[str] = []
+        self.agreed = 0
 
     def visit(self, url: str, ends: frozenset[str]) -> str:
         """Goes to `url`; the value is the first address on the way that begins with one of `ends`."""
@@ -55,6 +56,7 @@ class Visitor:
     def _answer(self, page: httpx.Response) -> dict[str, str]:
         """What the person types or clicks."""
         if 'name="decision"' in page.text:
+            self.agreed += 1
             return {"decision": "allow"}
         if 'name="provider"' in page.text:
             choices = [part.partition('"')[0] for part in page.text.split('name="provider" value="')[1:]]
