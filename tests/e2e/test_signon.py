@@ -61,7 +61,9 @@ def signed_on(browser: httpx.Client, person: dict[str, str], path: str = "/conso
     page, before = shown(browser, browser.get(path))
     if "/oauth2/" in str(page.url):  # several organisations
         chosen = page.text.partition('name="form" value="')[2].partition('"')[0]
-        provider = page.text.partition('name="provider" value="')[2].partition('"')[0]
+        providers = [part.partition('"')[0] for part in page.text.split('name="provider" value="')[1:]]
+        own = [provider for provider in providers if provider.startswith(f"{person['organisation']}/")]
+        provider = (own or providers)[0]
         origin = {"origin": str(browser.base_url).rstrip("/")}
         page, _ = shown(
             browser, browser.post("/oauth2/organisation", data={"form": chosen, "provider": provider}, headers=origin)
