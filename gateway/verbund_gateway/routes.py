@@ -14,6 +14,7 @@ from verbund_gateway.settings import GatewaySettings
 
 Areas = Mapping[str, Sequence[ServiceDescriptor]]
 CORS = "envoy.filters.http.cors"
+FRONT_PAGE = "/console/"
 # What a page may read of an answer.
 EXPOSED = (
     "grpc-status,grpc-message,grpc-status-details-bin,x-trace-id,traceresponse,retry-after,www-authenticate,"
@@ -33,6 +34,7 @@ def route_configuration(settings: GatewaySettings, areas: Areas, http_routes: It
         "domains": ["*"],
         "routes": [
             healthy(),
+            front_door(),
             *sessions.routes(settings),
             *(found for route in http_routes for found in (http_route(settings, route), other_methods(route))),
             reflection(settings, areas),
@@ -183,6 +185,24 @@ def healthy() -> Config:
         "name": "gateway.health",
         "match": {"path": "/healthz"},
         "direct_response": {"status": 200, "body": body},
+        **ungoverned(),
+    }
+
+
+def front_door() -> Config:
+    """Who types the mesh's name alone comes to the pages for people.
+
+    The place is relative: the gateway knows hosts without their ports, and a redirect of its own would lose them.
+    """
+    location = {"header": {"key": "location", "value": FRONT_PAGE}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return {
+        "name": "gateway.front-door",
+        "match": {
+            "path": "/",
+            "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}],
+        },
+        "direct_response": {"status": 302},
+        "response_headers_to_add": [location],
         **ungoverned(),
     }
 

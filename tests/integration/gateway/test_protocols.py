@@ -159,6 +159,16 @@ def test_health(mesh: Mesh) -> None:
         assert client.get("/healthz").json() == {"status": "SERVING"}
 
 
+@pytest.mark.parametrize("verb", ["GET", "HEAD"])
+def test_the_meshs_name_alone_leads_to_the_pages(mesh: Mesh, verb: str) -> None:
+    """Whoever opens it without a token comes to the pages for people, at the port where they are."""
+    with mesh.gateway.client() as client:
+        answer = client.request(verb, "/")
+        assert (answer.status_code, answer.headers["location"]) == (302, "/console/")
+        assert client.request(verb, "/elsewhere").next_request is None
+        assert client.post("/").next_request is None
+
+
 @pytest.mark.parametrize(("offered", "chosen"), [(["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1")])
 def test_protocols_of_tls(mesh: Mesh, offered: list[str], chosen: str) -> None:
     """HTTP/2 and HTTP/1.1 are both spoken, over TLS 1.3 where the client can."""
