@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from importlib.resources import files
 
+from verbund.console.routes import LANGUAGE_COOKIE as COOKIE
+
 LANGUAGES = ("de", "en")
-COOKIE = "__Host-verbund-language"
 COOKIE_SECONDS = 365 * 24 * 3600
 
 Words = Mapping[str, str]
