@@ -214,7 +214,7 @@ def ungoverned() -> Config:
 
 
 def without_cookies() -> Config:
-    """What keeps a browser's cookies from a service: the sign-on alone has use for them."""
+    """What keeps a browser's cookies from a service: few routes have use for any."""
     return {"request_headers_to_remove": ["cookie"]}
 
 

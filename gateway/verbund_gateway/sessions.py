@@ -4,6 +4,8 @@ Everywhere else it is off, so that a cookie never authenticates a call of the AP
 browser sends from another site changes nothing, whatever cookies come with it.
 """
 
+from collections.abc import Iterable
+
 from verbund.policy.table import HttpRoute
 
 from verbund_gateway import jwt, rbac, transcoding
@@ -32,12 +34,9 @@ COOKIES = {
     "code_verifier": "__Host-verbund-verifier",
 }
 
-# Those that identity itself sets.
-IDENTITY_COOKIES = ("signon", "session", "organisation", "after")
-SIEVE_SOURCE = f"""\
-local own = {{ {", ".join(f'["__Host-verbund-{name}"] = true' for name in IDENTITY_COOKIES)} }}
+SIEVE_SOURCE = """\
 function envoy_on_request(handle)
-  local kept = {{}}
+  local kept = {}
   for name, value in string.gmatch(handle:headers():get("cookie") or "", "([^=;%s]+)=([^;%s]*)") do
     if own[name] then table.insert(kept, name .. "=" .. value) end
   end
@@ -53,14 +52,13 @@ def has_sessions(settings: GatewaySettings) -> bool:
 
 
 def filters(settings: GatewaySettings) -> list[Config]:
-    """The wall and the filter, where browsers sign on."""
+    """The wall and the filter, where browsers sign on; and what keeps the cookies of one from others."""
+    # The last of them: what it takes away, the filter has read.
+    sieve = {**extension(SIEVE, "extensions.filters.http.lua.v3.Lua"), "disabled": True}
     if not has_sessions(settings):
-        return []
-    return [
-        wall(settings),
-        {**extension(SIEVE, "extensions.filters.http.lua.v3.Lua"), "disabled": True},
-        {**extension(FILTER, f"{OAUTH2}.OAuth2", config=oauth2(settings)), "disabled": True},
-    ]
+        return [sieve]
+    oauth2_filter = {**extension(FILTER, f"{OAUTH2}.OAuth2", config=oauth2(settings)), "disabled": True}
+    return [wall(settings), oauth2_filter, sieve]
 
 
 def secrets(settings: GatewaySettings) -> dict[str, Config]:
@@ -163,9 +161,8 @@ def secret(settings: GatewaySettings, name: str) -> Config:
 
 def switches(settings: GatewaySettings, route: HttpRoute) -> Config:
     """What a route asks of these filters."""
-    if not has_sessions(settings):
-        return {}
-    return (switched_on(settings) if route.browser else {}) | (own_cookies() if route.cookies else {})
+    works = switched_on(settings) if route.browser and has_sessions(settings) else {}
+    return works | (own_cookies(route.cookies) if route.cookies else {})
 
 
 def switched_on(settings: GatewaySettings) -> Config:
@@ -190,9 +187,11 @@ def routes(settings: GatewaySettings) -> list[Config]:
     ]
 
 
-def own_cookies() -> Config:
-    """The filter on a route of the sign-on: identity sees its own cookies, and none of those that hold tokens."""
-    return {SIEVE: typed("extensions.filters.http.lua.v3.LuaPerRoute", source_code={"inline_string": SIEVE_SOURCE})}
+def own_cookies(names: Iterable[str]) -> Config:
+    """The filter on a route that cookies reach: its area sees its own, and none of those that hold tokens."""
+    listed = ", ".join(f'["{name}"] = true' for name in names)
+    source = {"inline_string": f"local own = {{ {listed} }}\n{SIEVE_SOURCE}"}
+    return {SIEVE: typed("extensions.filters.http.lua.v3.LuaPerRoute", source_code=source)}
 
 
 def header(name: str, value: Config) -> Config:

@@ -89,6 +89,24 @@ def test_a_deep_link_leads_back_to_itself(browser: httpx.Client, person: dict[st
     assert (page.status_code, page.url.path, page.url.query) == (200, "/console/projects", b"query=Hardenberg")
 
 
+def test_the_mesh_is_opened_by_its_name_alone(browser: httpx.Client, person: dict[str, str]) -> None:
+    """Who types no path arrives at the start page too, and reads there who they are and how to leave."""
+    signed_on(browser, person)
+    page, _ = shown(browser, browser.get("/"))
+    assert (page.status_code, page.url.path) == (httpx.codes.OK, "/console/")
+    assert "Signed in: " in page.text
+    assert 'href="/console/signout"' in page.text
+
+
+def test_the_chosen_language_stays(browser: httpx.Client, person: dict[str, str]) -> None:
+    """Its cookie reaches the pages, beside those that hold tokens, also after the sign-out."""
+    signed_on(browser, person)
+    assert '<html lang="en">' in browser.get("/console/").text
+    assert '<html lang="de">' in browser.get("/console/?lang=de").text
+    for path in ("/console/", "/console/projects", "/console/signed-out"):
+        assert '<html lang="de">' in browser.get(path).text
+
+
 def test_a_cookie_opens_pages_and_no_interface(browser: httpx.Client, person: dict[str, str]) -> None:
     """Calls of the API need a token in their header, whatever cookies come along."""
     signed_on(browser, person)

@@ -14,6 +14,7 @@ PROJECTS_PATH = "/console/projects"
 DELIVERIES_PATH = "/console/deliveries/"
 DECISIONS_PATH = "/console/decisions/"
 READ = ("GET", "HEAD")
+LANGUAGE_COOKIE = "__Host-verbund-language"
 
 
 def public(name: str) -> Rule:
@@ -45,17 +46,32 @@ PROJECTS = personal("console.projects.list", "registry.projects.read")
 PROJECT = personal("console.projects.read", "registry.projects.read")
 DELIVERY = personal("console.deliveries.read", "exchange.deliveries.read")
 DECISION = personal("console.decisions.make", "exchange.deliveries.read", changes=True)
+
+
+def page(path: str, rule: Rule, *methods: str) -> HttpRoute:
+    """A route of a person's page: behind a session, in the language that the browser remembers."""
+    return HttpRoute(
+        area="console", methods=methods or READ, path=path, rule=rule, browser=True, cookies=(LANGUAGE_COOKIE,)
+    )
+
+
 ROUTES: tuple[HttpRoute, ...] = (
     HttpRoute(area="console", methods=READ, path=OPENAPI_PATH, rule=public("console.openapi.read")),
     HttpRoute(area="console", methods=READ, path=DOCS_PATH, rule=public("console.contents.read")),
     HttpRoute(area="console", methods=READ, path=PAGES_PATH, rule=public("console.pages.read")),
     HttpRoute(area="console", methods=READ, path=PROTOS_PATH, rule=public("console.protos.read")),
     HttpRoute(area="console", methods=READ, path=STYLE_PATH, rule=public("console.style.read")),
-    HttpRoute(area="console", methods=READ, path=SIGNED_OUT_PATH, rule=public("console.signed-out.read")),
-    HttpRoute(area="console", methods=READ, path=PROJECTS_PATH, rule=PROJECTS, browser=True),
-    HttpRoute(area="console", methods=READ, path=f"{PROJECTS_PATH}/", rule=PROJECT, browser=True),
-    HttpRoute(area="console", methods=READ, path=DELIVERIES_PATH, rule=DELIVERY, browser=True),
-    HttpRoute(area="console", methods=("POST",), path=DECISIONS_PATH, rule=DECISION, browser=True),
+    HttpRoute(
+        area="console",
+        methods=READ,
+        path=SIGNED_OUT_PATH,
+        rule=public("console.signed-out.read"),
+        cookies=(LANGUAGE_COOKIE,),
+    ),
+    page(PROJECTS_PATH, PROJECTS),
+    page(f"{PROJECTS_PATH}/", PROJECT),
+    page(DELIVERIES_PATH, DELIVERY),
+    page(DECISIONS_PATH, DECISION, "POST"),
     # The last: every other path below it is a page that there is not.
-    HttpRoute(area="console", methods=READ, path=START_PATH, rule=START, browser=True),
+    page(START_PATH, START),
 )

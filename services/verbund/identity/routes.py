@@ -8,6 +8,10 @@ REVOKE_PATH = "/oauth2/revoke"
 JWKS_PATH = "/oauth2/jwks"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
+# The browser's key, its session's, where it signed in last, and where a sign-out ends that leads over the provider.
+BROWSER, SESSION, ORGANISATION, AFTER = (
+    f"__Host-verbund-{name}" for name in ("signon", "session", "organisation", "after")
+)
 AUTHORIZE_PATH, USERINFO_PATH, LOGOUT_PATH = "/oauth2/authorize", "/oauth2/userinfo", "/oauth2/logout"
 
 
@@ -17,9 +21,13 @@ def public(name: str, rate: int) -> Rule:
 
 
 def sign_on(name: str, path: str, *methods: str, rate: int = pb.RATE_AUTHENTICATE) -> HttpRoute:
-    """A route of the sign-on: the one place where cookies reach a service."""
+    """A route of the sign-on: the one place where cookies that prove something reach a service."""
     return HttpRoute(
-        area="identity", methods=methods, path=path, rule=public(f"identity.signon.{name}", rate), cookies=True
+        area="identity",
+        methods=methods,
+        path=path,
+        rule=public(f"identity.signon.{name}", rate),
+        cookies=(BROWSER, SESSION, ORGANISATION, AFTER),
     )
 
 

@@ -51,7 +51,7 @@ class HttpRoute:
     path: str  # exact; with a trailing slash, everything below it
     rule: Rule
     browser: bool = False  # browsers come here with a session
-    cookies: bool = False  # it sees the browser's cookies, which no other route does
+    cookies: tuple[str, ...] = ()  # the names of those that it sees of the browser's; most routes see none
     streaming: bool = False  # its bodies may be of any size, and take as long as a stream may
 
 

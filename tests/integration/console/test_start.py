@@ -2,10 +2,21 @@
 
 from datetime import UTC
 
+import psycopg
 import pytest
 
 from tests.integration.console.desk import CITYLAB, DISTRICT, TITLES, Desk
 
+PROVIDER = """
+    INSERT INTO identity.providers (name, organisation, title, issuer, audience, mapping, state, revision, create_time,
+        update_time)
+    VALUES (%(name)s, %(organisation)s, 'Home', 'https://home.example', 'verbund', '{}', 'draft', 1, now(), now())
+"""
+PERSON = """
+    INSERT INTO identity.people (name, organisation, provider, home_subject, display_name, email, create_time,
+        update_time)
+    VALUES (%(name)s, %(organisation)s, %(provider)s, 'erika', 'Erika Mustermann <b>', '', now(), now())
+"""
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 
 
@@ -55,6 +66,23 @@ def test_nothing_to_do_says_what_comes_next(desk: Desk) -> None:
     english = desk.person(CITYLAB).read("/console/?lang=en")
     assert "Nothing waits for you at present." in english.section("Waits for you")
     assert "/console/projects" in english.links()
+
+
+def test_the_page_says_who_is_signed_in(desk: Desk) -> None:
+    """By name and organisation, with the way out; a name that the mesh does not know is left out."""
+    name = f"organisations/{CITYLAB}/people/{'p' * 26}"
+    provider = f"organisations/{CITYLAB}/providers/home"
+    with psycopg.connect(f"{desk.exchange.dsn}&user=postgres") as connection:
+        connection.execute(PROVIDER, {"name": provider, "organisation": f"organisations/{CITYLAB}"})
+        connection.execute(PERSON, {"name": name, "organisation": f"organisations/{CITYLAB}", "provider": provider})
+    shown = desk.person(CITYLAB, sub=name, idp=provider).read("/console/?lang=en")
+    assert "Signed in: Erika Mustermann <b>" in shown.text
+    assert f"You work for: {TITLES[CITYLAB]}" in shown.text
+    assert "/console/signout" in shown.links()
+    unknown = desk.person(CITYLAB, idp=provider).read("/console/?lang=en")
+    assert "Signed in" not in unknown.text
+    assert "/console/signout" in unknown.links()
+    assert "/console/signout" not in desk.bearing("").read("/console/signed-out").links()
 
 
 def test_who_runs_the_mesh_sees_no_deliveries(desk: Desk) -> None:

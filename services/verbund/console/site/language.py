@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from importlib.resources import files
 
-from verbund.console.routes import LANGUAGE_COOKIE as COOKIE
+from verbund.console.routes import LANGUAGE_COOKIE
 
 LANGUAGES = ("de", "en")
 COOKIE_SECONDS = 365 * 24 * 3600
@@ -49,4 +49,4 @@ def weighted(part: str) -> tuple[str, float]:
 
 def cookie(language: str) -> str:
     """Remembers the language; scripts and other sites never see it."""
-    return f"{COOKIE}={language}; Path=/; Max-Age={COOKIE_SECONDS}; Secure; HttpOnly; SameSite=Lax"
+    return f"{LANGUAGE_COOKIE}={language}; Path=/; Max-Age={COOKIE_SECONDS}; Secure; HttpOnly; SameSite=Lax"

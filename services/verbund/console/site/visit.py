@@ -10,12 +10,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from verbund.console.routes import LANGUAGE_COOKIE
 from verbund.console.site import formats, language
 from verbund.console.site.formats import Formats
 from verbund.console.site.language import Words
-from verbund.console.site.peers import Asking
+from verbund.console.site.peers import Asking, Later
+from verbund.identity.v1.person_service_pb2 import GetPersonRequest, Person
+from verbund.identity.v1.person_service_pb2_grpc import PersonServiceStub
 from verbund.policy.roles import permissions_of
 from verbund.registry.v1.types_pb2 import LocalizedText
+from verbund.sdk.refusals import Refused
 from verbund.serving.call import Principal
 from verbund.serving.translation import trace_id_of
 
@@ -63,6 +67,7 @@ class Visit:
     remember: bool = False
     principal: Principal | None = None
     asking: Asking | None = None
+    naming: Later[Person] | None = None
 
     @property
     def words(self) -> Words:
@@ -73,6 +78,17 @@ class Visit:
     def organisation(self) -> str:
         """The person's organisation; empty where nobody is signed in."""
         return self.principal.organisation if self.principal else ""
+
+    @property
+    def person_name(self) -> str:
+        """What the person is called; empty where the mesh does not know, or cannot say it at present."""
+        if self.naming is None:
+            return ""
+        try:
+            found = self.naming.result_if_known()
+        except Refused:  # a page without the name is worth more than none
+            return ""
+        return found.display_name if found else ""
 
     def may(self, permission: str) -> bool:
         """Whether the person's roles hold a permission: what they may not do is not offered to them."""
@@ -113,7 +129,7 @@ def visit_of(
 ) -> Visit:
     """The visit that a request is."""
     asked = request.query_params.get("lang", "")
-    remembered = request.cookies.get(language.COOKIE, "")
+    remembered = request.cookies.get(LANGUAGE_COOKIE, "")
     found = language.chosen(asked, remembered, request.headers.get("accept-language", ""))
     query = {name: value for name, value in request.query_params.items() if name in ("q", "page")}
     return Visit(
@@ -124,4 +140,11 @@ def visit_of(
         remember=asked == found,
         principal=principal,
         asking=asking,
+        naming=naming(asking, principal) if asking and principal and principal.person else None,
     )
+
+
+def naming(asking: Asking, principal: Principal) -> Later[Person]:
+    """The question what the person is called: under way while the page is made."""
+    request = GetPersonRequest(name=principal.subject)
+    return asking.later("identity", lambda channel: PersonServiceStub(channel).GetPerson, request)

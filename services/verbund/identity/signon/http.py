@@ -12,6 +12,7 @@ from opentelemetry import trace
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from verbund.identity.routes import AFTER, BROWSER, ORGANISATION, SESSION
 from verbund.identity.signon import pages
 from verbund.identity.signon.domain import Unanswerable
 from verbund.identity.signon.flow import Browser, Choose, Consent, Outcome, Redirect, SignOn
@@ -24,8 +25,6 @@ from verbund.serving.refusals import Refusal
 
 CHOOSE_PATH, CONSENT_PATH, LOGOUT_PATH = "/oauth2/organisation", "/oauth2/consent", "/oauth2/logout"
 # __Host-: the browser takes them over TLS only, and gives them back to this host only (RFC 6265bis).
-BROWSER, SESSION, ORGANISATION = "__Host-verbund-signon", "__Host-verbund-session", "__Host-verbund-organisation"
-AFTER = "__Host-verbund-after"  # where a sign-out ends that leads over the provider
 KEY_LENGTH = 43
 REMEMBERED_SECONDS = 180 * 24 * 3600
 FORM_TYPE = "application/x-www-form-urlencoded"
