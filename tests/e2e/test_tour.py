@@ -17,7 +17,7 @@ from tests.support.home import ROOT, Up
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
 STEPS = [
     *("admit", "invite", "record", "token", "find", "change", "refuse"),
-    *("sign-in", "mailbox", "sign-in-district", "send", "accept", "timeline", "hide", "trace"),
+    *("sign-in", "mailbox", "sign-in-district", "send", "accept", "timeline", "hide", "trace", "page"),
 ]
 DISTRICT = "organisations/charlottenburg-wilmersdorf"
 CITYLAB = ROOT.parent / "shared" / "data" / "citylab_berlin_projects.json"
@@ -86,7 +86,7 @@ def test_a_file_of_ones_own_is_sent(tour: Tour, tmp_path: Path) -> None:
 
 
 def test_it_can_be_repeated_on_the_same_home(running: Up, tour: Tour) -> None:
-    """For people it prints a line a step, and the tree below the last."""
+    """For people it prints a line a step, the trees below the last but one, and a link that opens below the last."""
     tour()
     told = verbund(running, "tour")
     assert told.returncode == 0, told.stdout + told.stderr
@@ -94,6 +94,13 @@ def test_it_can_be_repeated_on_the_same_home(running: Up, tour: Tour) -> None:
     assert [line.split(".")[0] for line in numbered] == [str(number) for number in range(1, len(STEPS) + 1)]
     assert "source: https://" in told.stdout
     assert "└─ exchange  verbund.exchange.v1.DeliveryService/CreateDelivery" in told.stdout
+    link, who, trust = (line.strip() for line in told.stdout.splitlines()[-3:])
+    ready = json.loads((running.home / "ready.json").read_text())
+    assert link.startswith(f"{ready['gateway']}/console/deliveries/charlottenburg-wilmersdorf/")
+    named = {each["username"] for each in ready["people"] if each["organisation"] == DISTRICT}
+    assert any(f" as {username}; " in who for username in named)
+    assert all(each["password"] not in told.stdout for each in ready["people"])
+    assert trust.endswith("/tls/ca.pem")
 
 
 def test_the_trace_leads_from_the_gateway_to_the_row(running: Up, tour: Tour) -> None:

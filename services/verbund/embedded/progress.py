@@ -57,8 +57,8 @@ class Progress:
         """Everything is ready."""
         self._say(f"Ready after {self._clock() - self._begun:.1f} s: {url}")
 
-    def next_steps(self, url: str) -> None:
-        """What can be tried while the mesh runs; lines to copy."""
+    def next_steps(self, url: str, *, has_people: bool) -> None:
+        """What can be tried while the mesh runs; lines to copy, and where people sign in."""
         command = sys.argv[0] if Path(sys.argv[0]).name == "verbund" else "verbund"
         if self._home.named != homes.choose({}, None):
             command = f"VERBUND_HOME={shlex.quote(str(self._home.named))} {command}"
@@ -66,6 +66,11 @@ class Progress:
         self._say("Try next, in another terminal:")
         self._say(f'  curl --cacert {ca} -H "Authorization: Bearer $({command} token)" {url}/v1/organisations')
         self._say(f"  {command} trace --list")
+        if has_people:
+            self._say(f"In a browser that trusts {self._home.named / 'tls' / 'ca.pem'}:")
+            self._say(f"  {url}/console/")
+            told = f"Who can sign in, and with which password, stands under “people” in {self._home.ready}"
+            self._say(f"  {told}; `verbund tour` makes the mesh trust where they do.")
         self._say("Ctrl-C stops the mesh.")
 
     def stopping(self) -> None:

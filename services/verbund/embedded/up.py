@@ -160,7 +160,7 @@ class Mesh:
             supervisor.run_until(lambda: supervisor.is_done("tour"))
             code = ExitCode.OK if supervisor.exit_code("tour") == 0 else ExitCode.FAILED
         if not options.exit and not supervisor.interruptions:
-            self._progress.next_steps(self._gateway.url)
+            self._progress.next_steps(self._gateway.url, has_people=bool(self._people))
             supervisor.run_until(lambda: False)
         return code
 

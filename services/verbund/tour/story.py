@@ -19,7 +19,7 @@ from verbund.registry.v1.project_service_pb2_grpc import ProjectServiceStub
 from verbund.sdk.client import Client
 from verbund.sdk.refusals import Refused
 from verbund.sdk.transfer import File
-from verbund.tour import delivering, members, onboarding, people, records, tracing
+from verbund.tour import delivering, members, onboarding, pages, people, records, tracing
 from verbund.tour.mesh import Mesh
 from verbund.tour.project_list import bring_in
 from verbund.tour.sample import Member, Sample
@@ -75,6 +75,9 @@ def tell_of_delivery(mesh: Mesh, sample: Sample, narrator: Narrator, receiver: M
     narrator.step("timeline", lambda: delivering.follow(person, sender, sent))
     narrator.step("hide", lambda: delivering.hide(mesh.client(sample.stranger.system), sample.stranger, sent))
     narrator.step("trace", lambda: tracing.show(mesh.home, sent.trace_id))
+    if has_people:
+        username = sample.people[sender.organisation_id]
+        narrator.step("page", lambda: pages.show(mesh, person, sender, username, sent.name))
 
 
 def admit(mesh: Mesh, sample: Sample) -> Told[None]:
