@@ -10,6 +10,8 @@ from verbund.serving.refusals import Refusal
 from verbund.serving.status import CHALLENGES, advised, http_status_of, retry_seconds_of
 
 RETRY_SECONDS = 2
+# The gateway's, of a session: it takes them for good until their token expires, also where the session ended elsewhere.
+SESSION_COOKIES = tuple(f"__Host-verbund-{name}" for name in ("token", "hmac", "expires", "id", "refresh"))
 KINDS = {
     grpc.StatusCode.INVALID_ARGUMENT: "invalid",
     grpc.StatusCode.NOT_FOUND: "absent",
@@ -37,7 +39,7 @@ def refusal_page(visit: Visit, refusal: Refusal | Refused, titles: Titles) -> Re
     seconds = retry_seconds_of(refusal) if isinstance(refusal, Refusal) else None
     if kind in ("away", "busy"):
         headers["Retry-After"] = str(seconds or RETRY_SECONDS)
-    return visit.page(
+    answer = visit.page(
         "refusal.html",
         status=http_status_of(code.value[0]),
         headers=headers,
@@ -46,3 +48,7 @@ def refusal_page(visit: Visit, refusal: Refusal | Refused, titles: Titles) -> Re
         rule=refusal.metadata.get("rule", "") if kind == "forbidden" else "",
         organisation_title=titles.known(visit.organisation) or "",
     )
+    if kind == "unknown":  # the next click leads to the sign-on
+        for name in SESSION_COOKIES:
+            answer.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")
+    return answer
