@@ -26,8 +26,9 @@ from verbund.identity.routes import (
     USERINFO_PATH,
 )
 from verbund.identity.threads import run_in
-from verbund.identity.tokens.domain import Form, OAuthError
+from verbund.identity.tokens.domain import Form
 from verbund.identity.tokens.endpoint import GRANTS, TokenEndpoint
+from verbund.openid.requests import OAuthError
 from verbund.serving.refusals import Refusal
 
 JSON_TYPE = "application/json"

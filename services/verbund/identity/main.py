@@ -7,7 +7,7 @@ from verbund import settings as loader
 from verbund.clock import wall_clock
 from verbund.database.database import Database
 from verbund.database.settings import DatabaseSettings
-from verbund.database.sweeping import Sweep
+from verbund.database.sweeping import Sweep, old_answers
 from verbund.identity import http
 from verbund.identity.access.servicer import AccessServicer
 from verbund.identity.composition import OAuth
@@ -70,11 +70,7 @@ EXPIRED = (
     DELETE FROM identity.sessions WHERE session IN (
         SELECT session FROM identity.sessions WHERE expire_time < now() - interval '1 day' LIMIT %(limit)s)
     """,
-    """
-    DELETE FROM identity.idempotency WHERE (organisation, caller, method, request_id) IN (
-        SELECT organisation, caller, method, request_id FROM identity.idempotency
-        WHERE create_time < now() - interval '48 hours' LIMIT %(limit)s)
-    """,
+    old_answers("identity"),
 )
 
 

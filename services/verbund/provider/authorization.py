@@ -4,7 +4,8 @@ import hmac
 from dataclasses import dataclass
 from math import inf
 
-from verbund.provider.requests import AuthenticationRequest, OAuthError, Pairs, Unanswerable, address_of, request_of
+from verbund.openid.requests import OAuthError, Pairs
+from verbund.provider.requests import AuthenticationRequest, Unanswerable, address_of, request_of
 from verbund.provider.state import Form, Grant, Issuer, Session
 
 WRONG, WAIT = "wrong", "wait"

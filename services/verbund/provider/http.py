@@ -9,14 +9,16 @@ from typing import Any
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from verbund.openid.pages import HEADERS, closed_off
+from verbund.openid.requests import OAuthError, source_of
 from verbund.provider import metadata, pages
 from verbund.provider.authorization import Ask, Authorization, Redirect
 from verbund.provider.forms import Unreadable, fields_of, pairs_of
 from verbund.provider.leaving import Leaving, Left
-from verbund.provider.requests import USERNAME_LENGTH_MAX, OAuthError, Unanswerable
+from verbund.provider.requests import USERNAME_LENGTH_MAX, Unanswerable
 from verbund.provider.state import Issuer
 from verbund.provider.texts import Texts, texts_for
 from verbund.provider.tokens import Tokens
@@ -30,6 +32,8 @@ KEYS_HEADERS = PUBLIC_HEADERS | {"Cache-Control": "public, max-age=60"}
 PRIVATE_HEADERS = {"Cache-Control": "no-store", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
 HANGING_UP = {"Connection": "close"}  # after a body that was not read to its end, which may have none
 SEE_OTHER = 303
+REFERRER = "no-referrer"
+REDIRECT_HEADERS = HEADERS | {"Referrer-Policy": REFERRER}
 
 Handler = Callable[[Request], Awaitable[Response]]
 ASGIApp = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
@@ -155,7 +159,7 @@ class Endpoints:
     def _shown(self, request: Request, browser: str, outcome: Redirect | Ask) -> Response:
         """What the browser gets: the way back to the client, or the form."""
         if isinstance(outcome, Redirect):
-            response: Response = RedirectResponse(outcome.location, SEE_OTHER, headers=pages.HEADERS)
+            response: Response = RedirectResponse(outcome.location, SEE_OTHER, headers=REDIRECT_HEADERS)
             if outcome.session:
                 self._set_cookie(response, self._session_cookie, outcome.session, "lax")
             return response
@@ -171,7 +175,7 @@ class Endpoints:
     def _left(self, request: Request, outcome: Left) -> Response:
         """The session has ended, for the browser too."""
         if outcome.location:
-            response: Response = RedirectResponse(outcome.location, SEE_OTHER, headers=pages.HEADERS)
+            response: Response = RedirectResponse(outcome.location, SEE_OTHER, headers=REDIRECT_HEADERS)
         else:
             response = page(pages.signed_out(texts_of(request)))
         response.delete_cookie(self._session_cookie, path="/", secure=True, httponly=True, samesite="lax")
@@ -208,8 +212,7 @@ def refused(error: OAuthError, headers: Mapping[str, str] | None = None) -> Resp
 
 def page(content: str, *, destination: str = "", status: int = 200) -> Response:
     """A page with the headers that close it off."""
-    policy = {"Content-Security-Policy": pages.security_policy(destination)}
-    return HTMLResponse(content, status_code=status, headers=pages.HEADERS | policy)
+    return closed_off(content, source=source_of(destination), status=status, referrer=REFERRER)
 
 
 async def failed(request: Request, _error: Exception) -> Response:

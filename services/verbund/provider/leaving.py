@@ -3,7 +3,8 @@
 import hmac
 from dataclasses import dataclass
 
-from verbund.provider.requests import CLIENT_ID, Pairs, Unanswerable, extended, values
+from verbund.openid.requests import Pairs, extended, values
+from verbund.provider.requests import CLIENT_ID, Unanswerable
 from verbund.provider.state import Form, Issuer
 from verbund.provider.tokens import Tokens
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from verbund.provider.requests import CHALLENGE_METHOD, PROMPTS, RESPONSE_TYPE, SCOPES
+from verbund.openid.requests import CHALLENGE_METHOD, RESPONSE_TYPE, SCOPES
+from verbund.provider.requests import PROMPTS
 from verbund.provider.state import Issuer
 from verbund.provider.texts import LANGUAGES
 from verbund.provider.tokens import ALGORITHM, GRANT_TYPE

@@ -3,8 +3,9 @@
 from functools import cache
 from html import escape
 from importlib.resources import files
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
+from verbund.openid import pages
 from verbund.provider.authorization import WAIT, Ask
 from verbund.provider.requests import USERNAME_LENGTH_MAX
 from verbund.provider.sample import Organisation
@@ -12,36 +13,12 @@ from verbund.provider.texts import TEXTS, Texts
 
 STYLE_PATH = "/style.css"
 PASSWORD_LENGTH_MAX = 256
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 @cache  # read before root is given up, as the sample is
 def style() -> bytes:
     """The one style sheet."""
     return (files("verbund.provider") / "style.css").read_bytes()
-
-
-def security_policy(destination: str = "") -> str:
-    """What a page may load and do. A form's answer redirects to `destination`, which browsers hold to form-action."""
-    return (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        f"form-action 'self'{source_of(destination)}"
-    )
-
-
-def source_of(uri: str) -> str:
-    """A URI as a source of CSP 3: its origin, or its scheme, as addresses of IPv6 cannot be written there."""
-    if not uri:
-        return ""
-    parts = urlsplit(uri)
-    return f" {parts.scheme}:" if "[" in parts.netloc else f" {parts.scheme}://{parts.netloc}"
 
 
 def login(texts: Texts, organisation: Organisation, ask: Ask, *, action: str, authorize: str) -> str:
@@ -119,19 +96,11 @@ def refusal(texts: Texts, reason: str) -> str:
 
 def document(texts: Texts, title: str, content: str, navigation: str = "") -> str:
     """A whole page."""
-    return f"""<!doctype html>
-<html lang="{texts.language}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<link rel="stylesheet" href="{STYLE_PATH}">
-</head>
-<body>
-<header><p>{escape(texts.stage)}</p>{navigation}</header>
-<main>
-{content}
-</main>
-</body>
-</html>
-"""
+    return pages.document(
+        language=texts.language,
+        title=title,
+        style=STYLE_PATH,
+        stage=texts.stage,
+        content=content,
+        navigation=navigation,
+    )

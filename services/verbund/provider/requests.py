@@ -5,20 +5,24 @@ person, and nobody is redirected anywhere (RFC 6749, section 4.1.2.1).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+
+from verbund.openid.requests import (
+    CHALLENGE,
+    CHALLENGE_METHOD,
+    OAuthError,
+    Pairs,
+    answer_url,
+    given_of,
+    max_age_of,
+    scope_of,
+    values,
+)
 
 CLIENT_ID = "verbund"
-RESPONSE_TYPE = "code"
-CHALLENGE_METHOD = "S256"
-SCOPES = ("openid", "profile", "email")
 PROMPTS = ("none", "login")
-CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-MAX_AGE = re.compile(r"[0-9]{1,9}")
 USERNAME_LENGTH_MAX = 128
-# What is not supported has an error of its own (OpenID Connect Core 1.0, section 3.1.2.6).
-UNSUPPORTED = ("request", "request_uri", "registration")
 # Addresses, not names: which machine `localhost` is, a resolver decides (RFC 8252, section 8.3).
 LOOPBACK = re.compile(
     r"https?://(?:127\.0\.0\.1|\[::1\])(?::(?P<port>[0-9]{1,5}))?"
@@ -26,18 +30,6 @@ LOOPBACK = re.compile(
 )
 PORT_MAX = 65535
 URI_LENGTH_MAX = 1024
-
-Pairs = Sequence[tuple[str, str]]
-
-
-class OAuthError(Exception):
-    """An error as the client is told it (RFC 6749, sections 4.1.2.1 and 5.2)."""
-
-    def __init__(self, code: str, description: str = "", *, status: int = 400) -> None:
-        super().__init__(code)
-        self.code = code
-        self.description = description
-        self.status = status
 
 
 class Unanswerable(Exception):  # noqa: N818 - a refusal
@@ -73,8 +65,7 @@ class ReturnAddress:
 
     def url(self, issuer: str, answer: Mapping[str, str]) -> str:
         """The answer as a redirect: with the state as it came, and with who answers (RFC 9207)."""
-        state = {"state": self.state} if self.state else {}
-        return extended(self.redirect_uri, {**answer, **state, "iss": issuer})
+        return answer_url(self.redirect_uri, answer, state=self.state, issuer=issuer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +89,6 @@ def is_loopback(uri: str) -> bool:
     return found is not None and int(found["port"] or 0) <= PORT_MAX
 
 
-def extended(uri: str, parameters: Mapping[str, str]) -> str:
-    """A URI with more parameters; its own stay as they are (RFC 6749, section 3.1.2)."""
-    if not parameters:
-        return uri
-    joint = "?" if "?" not in uri else "&" if uri[-1] not in "?&" else ""
-    return uri + joint + urlencode(parameters)
-
-
 def address_of(pairs: Pairs, client: Client) -> ReturnAddress:
     """Where the answer to a request goes; raises Unanswerable."""
     clients, uris, states = (values(pairs, name) for name in ("client_id", "redirect_uri", "state"))
@@ -116,44 +99,21 @@ def address_of(pairs: Pairs, client: Client) -> ReturnAddress:
     return ReturnAddress(uris[0], states[0] if len(states) == 1 else "")
 
 
-def values(pairs: Pairs, name: str) -> list[str]:
-    """The values of a parameter; an empty one counts as left out (RFC 6749, section 3.1)."""
-    return [value for key, value in pairs if key == name and value]
-
-
 def request_of(pairs: Pairs, address: ReturnAddress) -> AuthenticationRequest:
     """The request, checked; raises OAuthError."""
-    given = {name: value for name, value in pairs if value}
-    if len(given) != len([value for _, value in pairs if value]):
-        raise OAuthError("invalid_request", "a parameter stands twice")
-    check_kind(given)
-    scope = tuple(given.get("scope", "").split())
-    if "openid" not in scope:
-        raise OAuthError("invalid_scope", "scope must hold openid")
+    given = given_of(pairs)
+    scope = scope_of(given)
     return AuthenticationRequest(
         address=address,
         challenge=challenge_of(given),
         nonce=given.get("nonce", ""),
-        scope=tuple(name for name in SCOPES if name in scope),
+        scope=scope,
         prompt=prompt_of(given),
         max_age_seconds=max_age_of(given),
         login_hint=given.get("login_hint", "")[:USERNAME_LENGTH_MAX],
         ui_locales=given.get("ui_locales", ""),
         parameters=given,
     )
-
-
-def check_kind(given: Mapping[str, str]) -> None:
-    """Refuses what this provider does not do."""
-    for name in UNSUPPORTED:
-        if name in given:
-            raise OAuthError(f"{name}_not_supported")
-    if "response_type" not in given:
-        raise OAuthError("invalid_request", "response_type is missing")
-    if given["response_type"] != RESPONSE_TYPE:
-        raise OAuthError("unsupported_response_type", f"response_type must be {RESPONSE_TYPE}")
-    if given.get("response_mode", "query") != "query":
-        raise OAuthError("invalid_request", "response_mode must be query")
 
 
 def challenge_of(given: Mapping[str, str]) -> str:
@@ -173,11 +133,3 @@ def prompt_of(given: Mapping[str, str]) -> str:
     if prompt and prompt not in PROMPTS:
         raise OAuthError("invalid_request", f"prompt must be {' or '.join(PROMPTS)}")
     return prompt
-
-
-def max_age_of(given: Mapping[str, str]) -> int | None:
-    """How long ago the person may have signed in."""
-    age = given.get("max_age")
-    if age is not None and not MAX_AGE.fullmatch(age):
-        raise OAuthError("invalid_request", "max_age must be a number of seconds")
-    return None if age is None else int(age)

@@ -10,8 +10,9 @@ from typing import Any
 from joserfc import jwt
 from joserfc.errors import JoseError
 
+from verbund.openid.requests import OAuthError
 from verbund.provider.accounts import Account
-from verbund.provider.requests import CLIENT_ID, OAuthError
+from verbund.provider.requests import CLIENT_ID
 from verbund.provider.state import Grant, Issuer
 
 GRANT_TYPE = "authorization_code"

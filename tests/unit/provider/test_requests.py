@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from verbund.failure import ExitCode, Failure
+from verbund.openid.pages import security_policy
+from verbund.openid.requests import source_of
 from verbund.provider import stage
-from verbund.provider.pages import security_policy
 from verbund.provider.requests import Client, ReturnAddress, is_loopback
 from verbund.provider.settings import ProviderSettings
 from verbund.provider.texts import ENGLISH, GERMAN, texts_for
@@ -101,7 +102,7 @@ def test_both_languages_say_the_same_things() -> None:
 )
 def test_a_form_may_lead_to_the_client_and_nowhere_else(destination: str, expected: str) -> None:
     """Browsers hold the redirect after a form to form-action."""
-    assert security_policy(destination).endswith("; " + expected)
+    assert security_policy(source_of(destination)).endswith("; " + expected)
 
 
 def test_only_a_trial_is_a_trial() -> None:

@@ -30,12 +30,13 @@ from verbund.identity.signon.domain import (
     secret,
 )
 from verbund.identity.signon.parties import Parties
-from verbund.identity.signon.requests import Pairs, SignOnRequest, extended, one
+from verbund.identity.signon.requests import SignOnRequest, one
 from verbund.identity.signon.store import SignOnStore
 from verbund.identity.signon.upstream import Upstreams
-from verbund.identity.tokens.domain import Home, OAuthError
+from verbund.identity.tokens.domain import Home
 from verbund.identity.tokens.exchange import TokenExchange
 from verbund.identity.tokens.times import is_time
+from verbund.openid.requests import CHALLENGE_METHOD, OAuthError, Pairs, extended, values
 from verbund.policy.table import ASSURANCE_NAMES
 from verbund.resources.names import ProviderName
 from verbund.serving.call import Call
@@ -160,8 +161,8 @@ class SignOn:
         party = self._parties.find(request.client)
         if party is None:
             raise Unanswerable("client")
-        if values := requests.values(pairs, "error"):
-            return self._refused_at_home(request, party, choice, values[0])
+        if errors := values(pairs, "error"):
+            return self._refused_at_home(request, party, choice, errors[0])
         token = self._token_of(choice, one(pairs, "code"), verifier=found["verifier"], nonce=found["nonce"])
         home, sign_in = self._proven(choice, token)
         session, key = self._opened(home, sign_in, auth_time_of(token, request, self._clock()), browser)
@@ -249,7 +250,7 @@ class SignOn:
             "state": state,
             "nonce": nonce,
             "code_challenge": base64.urlsafe_b64encode(digest(verifier)).rstrip(b"=").decode(),
-            "code_challenge_method": requests.CHALLENGE_METHOD,
+            "code_challenge_method": CHALLENGE_METHOD,
             "prompt": "login" if "login" in request.prompt else "",
             "max_age": "" if request.max_age_seconds is None else str(request.max_age_seconds),
             "login_hint": request.login_hint,
@@ -260,7 +261,7 @@ class SignOn:
 
     def _refuse_other_issuer(self, pairs: Pairs, choice: Choice) -> None:
         """Raises Unanswerable where somebody else answers than was asked (RFC 9207)."""
-        stated = requests.values(pairs, "iss")
+        stated = values(pairs, "iss")
         if stated != [choice.issuer] and (stated or self._upstreams.endpoints(choice).names_itself):
             raise Unanswerable("state")
 

@@ -14,8 +14,9 @@ from verbund.identity.keys.publication import Publisher
 from verbund.identity.signon.domain import REFRESH_GRACE, Grant, Key, Party, Refresh, digest, pairwise
 from verbund.identity.signon.parties import Parties
 from verbund.identity.signon.store import SignOnStore
-from verbund.identity.tokens.domain import AccessToken, Form, Issued, OAuthError, Terms, issue_time
+from verbund.identity.tokens.domain import AccessToken, Form, Issued, Terms, issue_time
 from verbund.identity.tokens.signing import TYPE, Signer
+from verbund.openid.requests import OAuthError
 from verbund.serving.call import Call
 
 CODE, REFRESH = "authorization_code", "refresh_token"

@@ -10,17 +10,19 @@ import orjson
 import structlog
 from opentelemetry import trace
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from verbund.identity.routes import AFTER, BROWSER, ORGANISATION, SESSION
 from verbund.identity.signon import pages
 from verbund.identity.signon.domain import Unanswerable
 from verbund.identity.signon.flow import Browser, Choose, Consent, Outcome, Redirect, SignOn
 from verbund.identity.signon.leaving import SIGNED_OUT_PATH, Confirm, Leaving
-from verbund.identity.signon.requests import Pairs, one, source_of
+from verbund.identity.signon.requests import one
 from verbund.identity.signon.texts import Texts, texts_for
 from verbund.identity.signon.userinfo import Userinfo
 from verbund.identity.threads import run_in
+from verbund.openid.pages import HEADERS, closed_off
+from verbund.openid.requests import Pairs, source_of
 from verbund.serving.refusals import Refusal
 
 CHOOSE_PATH, CONSENT_PATH, LOGOUT_PATH = "/oauth2/organisation", "/oauth2/consent", "/oauth2/logout"
@@ -30,6 +32,8 @@ REMEMBERED_SECONDS = 180 * 24 * 3600
 FORM_TYPE = "application/x-www-form-urlencoded"
 BYTES_MAX, FIELDS_MAX = 16 * 1024, 48
 SEE_OTHER = 303
+# A form's answer must say where it came from: no-referrer would make that "null".
+REFERRER = "same-origin"
 STYLE_HEADERS = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
 RETRY_SECONDS = 10
@@ -131,11 +135,11 @@ class SignOnRoutes:
         if isinstance(outcome, Choose):
             texts = texts_for(outcome.request.ui_locales, request.headers.get("accept-language", ""))
             shown = pages.choose(texts, outcome, action=CHOOSE_PATH, search=search)
-            response: Response = page(shown, destination=pages.sources(outcome.choices))
+            response: Response = page(shown, source=pages.sources(outcome.choices))
         elif isinstance(outcome, Consent):
             texts = texts_for(outcome.request.ui_locales, request.headers.get("accept-language", ""))
             shown = pages.consent(texts, outcome, action=CONSENT_PATH)
-            response = page(shown, destination=source_of(outcome.request.redirect_uri))
+            response = page(shown, source=source_of(outcome.request.redirect_uri))
         else:
             response = redirect(outcome.location)
         if isinstance(outcome, Redirect) and outcome.chosen:
@@ -152,7 +156,7 @@ class SignOnRoutes:
         outcome = self._leaving.begin(pairs, browser_of(request), confirmed=confirmed)
         if isinstance(outcome, Confirm):
             texts = texts_for(one(pairs, "ui_locales"), request.headers.get("accept-language", ""))
-            return page(pages.sign_out(texts, outcome.pairs, action=LOGOUT_PATH), destination="https: http:")
+            return page(pages.sign_out(texts, outcome.pairs, action=LOGOUT_PATH), source="https: http:")
         response = redirect(outcome.location or SIGNED_OUT_PATH)
         for name in (SESSION, ORGANISATION):
             response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")
@@ -239,15 +243,14 @@ def refusal(request: Request, refused: Unanswerable) -> Response:
     return response
 
 
-def page(content: str, *, destination: str = "", status: int = 200) -> Response:
-    """A page with the headers that close it off."""
-    policy = {"Content-Security-Policy": pages.security_policy(destination)}
-    return HTMLResponse(content, status_code=status, headers=pages.HEADERS | policy)
+def page(content: str, *, source: str = "", status: int = 200) -> Response:
+    """A page with the headers that close it off; `source` is where its form may lead."""
+    return closed_off(content, source=source, status=status, referrer=REFERRER)
 
 
 def redirect(location: str) -> Response:
     """The way on; the browser forgets the form that led to it, and says to nobody where it was."""
-    return RedirectResponse(location, SEE_OTHER, headers=pages.HEADERS | {"Referrer-Policy": "no-referrer"})
+    return RedirectResponse(location, SEE_OTHER, headers=HEADERS | {"Referrer-Policy": "no-referrer"})
 
 
 def set_cookie(response: Response, name: str, value: str, max_age_seconds: int | None = None) -> None:

@@ -7,10 +7,11 @@ from verbund.database.database import Database
 from verbund.identity.signon.domain import Party, Session, Unanswerable
 from verbund.identity.signon.flow import Browser, SignOn
 from verbund.identity.signon.parties import Parties
-from verbund.identity.signon.requests import Pairs, extended, one, values
+from verbund.identity.signon.requests import one
 from verbund.identity.signon.store import SignOnStore
 from verbund.identity.signon.upstream import Upstreams
 from verbund.identity.tokens.signing import Signer
+from verbund.openid.requests import Pairs, extended, values
 from verbund.serving.call import Call
 
 LEAVE = "identity.signon.leave"

@@ -8,34 +8,18 @@ from urllib.parse import urlencode
 
 from verbund.identity.signon.domain import Choice, Unanswerable
 from verbund.identity.signon.flow import Choose, Consent
-from verbund.identity.signon.requests import Pairs
 from verbund.identity.signon.texts import TEXTS, Texts
+from verbund.openid import pages
+from verbund.openid.requests import Pairs
 
 STYLE_PATH = "/oauth2/style.css"
 AUTHORIZE_PATH = "/oauth2/authorize"
-HEADERS = {
-    "Cache-Control": "no-store",
-    # A form's answer must say where it came from: no-referrer would make that "null".
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 @cache
 def style() -> bytes:
     """The one style sheet."""
     return (files("verbund.identity.signon") / "style.css").read_bytes()
-
-
-def security_policy(destination: str = "") -> str:
-    """What a page may load and do. A form's answer redirects to `destination`, which browsers hold to form-action."""
-    return (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        f"form-action 'self'{f' {destination}' if destination else ''}"
-    )
 
 
 def choose(texts: Texts, asked: Choose, *, action: str, search: str) -> str:
@@ -143,22 +127,14 @@ def refusal(texts: Texts, refused: Unanswerable, trace: str) -> str:
 
 def document(texts: Texts, title: str, content: str, navigation: str = "") -> str:
     """A whole page."""
-    return f"""<!doctype html>
-<html lang="{texts.language}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)} | Verbund</title>
-<link rel="stylesheet" href="{STYLE_PATH}">
-</head>
-<body>
-<header><p>Verbund</p>{navigation}</header>
-<main>
-{content}
-</main>
-</body>
-</html>
-"""
+    return pages.document(
+        language=texts.language,
+        title=f"{title} | Verbund",
+        style=STYLE_PATH,
+        stage="Verbund",
+        content=content,
+        navigation=navigation,
+    )
 
 
 def sources(choices: Sequence[Choice]) -> str:

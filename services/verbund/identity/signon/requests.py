@@ -4,27 +4,27 @@ An error goes back to the client only where client and redirect URI are known go
 person, and nobody is redirected anywhere (RFC 6749, section 4.1.2.1).
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
 
 from verbund.identity.signon.domain import Party, Unanswerable
-from verbund.identity.tokens.domain import OAuthError
+from verbund.openid.requests import (
+    CHALLENGE,
+    CHALLENGE_METHOD,
+    RESPONSE_TYPE,
+    OAuthError,
+    Pairs,
+    answer_url,
+    given_of,
+    max_age_of,
+    scope_of,
+    values,
+)
 
-RESPONSE_TYPE = "code"
-CHALLENGE_METHOD = "S256"
-SCOPES = ("openid", "profile", "email")
 PROMPTS = ("none", "login", "consent", "select_account")
-CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-MAX_AGE = re.compile(r"[0-9]{1,9}")
 TEXT_LENGTH_MAX = 2048  # of a state or a nonce, which come back as they were
 HINT_LENGTH_MAX = 254
-# What is not supported has an error of its own (OpenID Connect Core 1.0, section 3.1.2.6).
-UNSUPPORTED = ("request", "request_uri", "registration")
-
-Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +44,7 @@ class SignOnRequest:
 
     def url(self, issuer: str, answer: Mapping[str, str]) -> str:
         """The answer as a redirect: with the state as it came, and with who answers (RFC 9207)."""
-        state = {"state": self.state} if self.state else {}
-        return extended(self.redirect_uri, {**answer, **state, "iss": issuer})
+        return answer_url(self.redirect_uri, answer, state=self.state, issuer=issuer)
 
     def parameters(self) -> dict[str, str]:
         """The request as it would be sent once more."""
@@ -75,25 +74,6 @@ def from_row(stored: Mapping[str, Any]) -> SignOnRequest:
     return SignOnRequest(**{**stored, "scope": tuple(stored["scope"]), "prompt": tuple(stored["prompt"])})
 
 
-def extended(uri: str, parameters: Mapping[str, str]) -> str:
-    """A URI with more parameters; its own stay as they are (RFC 6749, section 3.1.2)."""
-    if not parameters:
-        return uri
-    joint = "?" if "?" not in uri else "&" if uri[-1] not in "?&" else ""
-    return uri + joint + urlencode(parameters)
-
-
-def source_of(uri: str) -> str:
-    """A URI as a source of CSP 3: its origin, or its scheme, as addresses of IPv6 cannot be written there."""
-    parts = urlsplit(uri)
-    return f"{parts.scheme}:" if "[" in parts.netloc else f"{parts.scheme}://{parts.netloc}"
-
-
-def values(pairs: Pairs, name: str) -> list[str]:
-    """The values of a parameter; an empty one counts as left out (RFC 6749, section 3.1)."""
-    return [value for key, value in pairs if key == name and value]
-
-
 def one(pairs: Pairs, name: str) -> str:
     """The value of a parameter; empty where there is none, or more than one."""
     found = values(pairs, name)
@@ -110,13 +90,8 @@ def redirect_uri_of(pairs: Pairs, party: Party) -> str:
 
 def request_of(pairs: Pairs, party: Party) -> SignOnRequest:
     """The request, checked; raises OAuthError. Its client and where its answer goes are known good."""
-    given = {name: value for name, value in pairs if value}
-    if len(given) != len([value for _, value in pairs if value]):
-        raise OAuthError("invalid_request", "a parameter stands twice")
-    check_kind(given)
-    scope = tuple(given.get("scope", "").split())
-    if "openid" not in scope:
-        raise OAuthError("invalid_scope", "scope must hold openid")
+    given = given_of(pairs)
+    scope = scope_of(given)
     nonce, state = given.get("nonce", ""), given.get("state", "")
     if max(len(nonce), len(state)) > TEXT_LENGTH_MAX or "\0" in nonce + state:
         raise OAuthError("invalid_request", f"state and nonce may have {TEXT_LENGTH_MAX} characters")
@@ -126,25 +101,12 @@ def request_of(pairs: Pairs, party: Party) -> SignOnRequest:
         state=state,
         nonce=nonce,
         challenge=challenge_of(given),
-        scope=tuple(name for name in SCOPES if name in scope),
+        scope=scope,
         prompt=prompt_of(given),
         max_age_seconds=max_age_of(given),
         login_hint=given.get("login_hint", "")[:HINT_LENGTH_MAX].replace("\0", ""),
         ui_locales=given.get("ui_locales", "")[:HINT_LENGTH_MAX].replace("\0", ""),
     )
-
-
-def check_kind(given: Mapping[str, str]) -> None:
-    """Refuses what this provider does not do."""
-    for name in UNSUPPORTED:
-        if name in given:
-            raise OAuthError(f"{name}_not_supported")
-    if "response_type" not in given:
-        raise OAuthError("invalid_request", "response_type is missing")
-    if given["response_type"] != RESPONSE_TYPE:
-        raise OAuthError("unsupported_response_type", f"response_type must be {RESPONSE_TYPE}")
-    if given.get("response_mode", "query") != "query":
-        raise OAuthError("invalid_request", "response_mode must be query")
 
 
 def challenge_of(given: Mapping[str, str]) -> str:
@@ -162,11 +124,3 @@ def prompt_of(given: Mapping[str, str]) -> tuple[str, ...]:
     if any(value not in PROMPTS for value in prompt) or ("none" in prompt and len(prompt) > 1):
         raise OAuthError("invalid_request", f"prompt must be of {', '.join(PROMPTS)}, and none stands alone")
     return prompt
-
-
-def max_age_of(given: Mapping[str, str]) -> int | None:
-    """How long ago the person may have signed in."""
-    age = given.get("max_age")
-    if age is not None and not MAX_AGE.fullmatch(age):
-        raise OAuthError("invalid_request", "max_age must be a number of seconds")
-    return None if age is None else int(age)

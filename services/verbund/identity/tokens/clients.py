@@ -7,9 +7,10 @@ from verbund.clock import Clock
 from verbund.database.database import Database
 from verbund.identity.tokens import assertion as assertions
 from verbund.identity.tokens.allowance import Allowance
-from verbund.identity.tokens.domain import Client, ClientRefused, Form, OAuthError
+from verbund.identity.tokens.domain import Client, ClientRefused, Form
 from verbund.identity.tokens.store import TokenStore
 from verbund.identity.tokens.times import CLOCK_SKEW_SECONDS
+from verbund.openid.requests import OAuthError
 from verbund.resources.names import organisation_of
 from verbund.serving.call import Call
 

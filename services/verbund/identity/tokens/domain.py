@@ -6,22 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from verbund.identity.providers.domain import ClaimMapping
+from verbund.openid.requests import OAuthError
 from verbund.resources.names import OrganisationName, PersonName, ProviderName, SystemName
 
 # A system proves that it holds a key of its own, which its organisation's administrator registered.
 ASSURANCE = "substantial"
 
 Form = Mapping[str, str]
-
-
-class OAuthError(Exception):
-    """An error of RFC 6749, section 5.2. `invalid_client` has no description: what was wrong is nobody's business."""
-
-    def __init__(self, code: str, description: str = "", *, status: int = 400) -> None:
-        super().__init__(code)
-        self.code = code
-        self.description = description
-        self.status = status
 
 
 class ClientRefused(OAuthError):  # noqa: N818 - a refusal

@@ -11,10 +11,11 @@ from verbund.identity.signon import grants as signon
 from verbund.identity.signon.grants import SignOnGrants
 from verbund.identity.tokens import exchange
 from verbund.identity.tokens.clients import Clients
-from verbund.identity.tokens.domain import AccessToken, Form, Issued, OAuthError, Terms
+from verbund.identity.tokens.domain import AccessToken, Form, Issued, Terms
 from verbund.identity.tokens.exchange import TokenExchange
 from verbund.identity.tokens.signing import Signer
 from verbund.identity.tokens.store import TokenStore
+from verbund.openid.requests import OAuthError
 from verbund.serving.call import Call
 
 CREDENTIALS = "client_credentials"

@@ -15,8 +15,9 @@ from verbund.identity.people.store import PersonStore
 from verbund.identity.providers.domain import Fault, SignIn, TokenRefused
 from verbund.identity.providers.hometoken import ACCESS_TOKEN, TYPES, HomeToken, HomeTokens
 from verbund.identity.tokens.clients import PROOFS, Clients
-from verbund.identity.tokens.domain import AccessToken, Client, Form, GrantRefused, Home, OAuthError, Terms, issue_time
+from verbund.identity.tokens.domain import AccessToken, Client, Form, GrantRefused, Home, Terms, issue_time
 from verbund.identity.tokens.store import TokenStore
+from verbund.openid.requests import OAuthError
 from verbund.policy.table import ASSURANCE_NAMES
 from verbund.resources.names import PersonName
 from verbund.serving.call import Call
