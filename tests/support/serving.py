@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -16,10 +16,10 @@ from tests.support.tokens import ISSUER, Issuer
 
 
 @contextmanager
-def served(
+def running(
     build: Callable[[TokenVerifier], Area], issuer: Issuer, *, number: int = 0, **settings: object
-) -> Iterator[grpc.Channel]:
-    """A channel to a worker of the area that `build` makes, stopped afterwards."""
+) -> Iterator[str]:
+    """The address of a worker of the area that `build` makes, stopped afterwards."""
     with tempfile.TemporaryDirectory(prefix="verbund-s-", dir="/tmp") as directory:
         stated = ServingSettings(
             issuer=ISSUER,
@@ -30,12 +30,22 @@ def served(
         )
         verifier = verifier_of(stated)
         area = build(verifier)
-        options = [("grpc.use_local_subchannel_pool", 1)]
-        with (
-            grpc.insecure_channel(f"unix:{directory}/{area.name}-{number}.grpc.sock", options=options) as channel,
-            Worker(area, stated, verifier, number, reflected=catalogue.SERVICES),
-        ):
-            yield channel
+        with Worker(area, stated, verifier, number, reflected=catalogue.SERVICES):
+            yield f"unix:{directory}/{area.name}-{number}.grpc.sock"
+
+
+def connected(address: str) -> grpc.Channel:
+    """A channel of its own to the worker at `address`."""
+    return grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+
+
+@contextmanager
+def served(
+    build: Callable[[TokenVerifier], Area], issuer: Issuer, *, number: int = 0, **settings: object
+) -> Iterator[grpc.Channel]:
+    """A channel to a worker of the area that `build` makes, both ended afterwards, the worker first."""
+    with ExitStack() as last, running(build, issuer, number=number, **settings) as address:
+        yield last.enter_context(connected(address))
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from verbund.serving.settings import ServingSettings
 from verbund.serving.tokens import TokenVerifier
 from verbund.serving.watches import EndCause, Stream, Watch, Watches, watching
 
-from tests.support.serving import bearer, served
+from tests.support.serving import bearer, connected, running, served
 from tests.support.tokens import Issuer, new_key
 
 PROJECT = "projects/citylab.test"
@@ -397,9 +398,9 @@ def test_a_drain_ends_every_watch_with_a_last_message(
 
 def test_a_stop_lets_calls_in_progress_finish(issuer: Issuer, projects: Projects) -> None:
     """What was accepted is answered, though the worker is stopping."""
-    with ThreadPoolExecutor(1) as pool:
-        with served(lambda _: Area(name="registry", servicers=[projects], ready=lambda: True), issuer) as channel:
-            stub = grpc_pb.ProjectServiceStub(channel)
+    with ExitStack() as last, ThreadPoolExecutor(1) as pool:
+        with running(lambda _: Area(name="registry", servicers=[projects], ready=lambda: True), issuer) as address:
+            stub = grpc_pb.ProjectServiceStub(last.enter_context(connected(address)))
             request = pb.GetProjectRequest(name="projects/citylab.wait")
             answer = pool.submit(stub.GetProject, request, metadata=bearer(issuer.token()))
             while not projects.calls:
