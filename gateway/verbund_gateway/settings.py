@@ -84,15 +84,15 @@ class GatewaySettings:
     def __post_init__(self) -> None:
         """Refuses what Envoy or the operating system would refuse later and less clearly."""
         if not 0 < self.port <= PORT_MAX:
-            raise ValueError(f"port must be within 1 and 65535, not {self.port}")
+            raise ValueError(f"PORT must be within 1 and 65535, not {self.port}")
         if not 0 <= self.trace_percent <= PERCENT_MAX:
-            raise ValueError(f"trace_percent must be within 0 and 100, not {self.trace_percent}")
+            raise ValueError(f"TRACE_PERCENT must be within 0 and 100, not {self.trace_percent}")
         if self.trace_protocol not in {GRPC, HTTP}:
-            raise ValueError(f"trace_protocol must be {GRPC} or {HTTP}, not {self.trace_protocol}")
+            raise ValueError(f"TRACE_PROTOCOL must be {GRPC} or {HTTP}, not {self.trace_protocol}")
         if not self.issuer.startswith("https://"):
-            raise ValueError(f"issuer must be an https URL, not {self.issuer}")
+            raise ValueError(f"ISSUER must be an https URL, not {self.issuer}")
         if len(bytes(self.admin_socket)) > SOCKET_PATH_BYTES_MAX:
-            raise ValueError(f"socket_directory is too long for a Unix socket: {self.socket_directory}")
+            raise ValueError(f"SOCKET_DIRECTORY is too long for a Unix socket: {self.socket_directory}")
         self.refuse_zeros()
 
     def refuse_zeros(self) -> None:
@@ -100,7 +100,7 @@ class GatewaySettings:
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
             if isinstance(value, int) and not isinstance(value, bool) and value < 1 and name != "clock_skew_seconds":
-                raise ValueError(f"{name} must be at least 1, not {value}")
+                raise ValueError(f"{name.upper()} must be at least 1, not {value}")
 
     @property
     def admin_socket(self) -> Path:

@@ -4,6 +4,7 @@ Each area declares a frozen dataclass; the field `pool_size: int = 16` under the
 variable `VERBUND_IDENTITY_POOL_SIZE`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -24,7 +25,8 @@ class SettingError(ValueError):
 def load(kind: type[Settings], environment: Mapping[str, str], *, prefix: str) -> Settings:
     """An instance of `kind` from the variables that start with `prefix`; raises SettingError.
 
-    Rules between fields stand in the dataclass's `__post_init__`, which raises ValueError.
+    Rules between fields stand in the dataclass's `__post_init__`, which raises ValueError and names them as a variable
+    ends: POOL_SIZE.
     """
     hints = get_type_hints(kind)
     values = {}
@@ -40,7 +42,8 @@ def load(kind: type[Settings], environment: Mapping[str, str], *, prefix: str) -
     except SettingError:
         raise
     except ValueError as error:
-        raise SettingError(f"{prefix}…: {error}") from error
+        names = "|".join(field.name.upper() for field in fields(kind))
+        raise SettingError(re.sub(rf"\b({names})\b", rf"{prefix}\1", str(error))) from error
 
 
 def required(field: Field[Any]) -> bool:

@@ -21,7 +21,7 @@ class Example:
 
     def __post_init__(self) -> None:
         if self.size < 1:
-            raise ValueError("SIZE must be at least 1")
+            raise ValueError("SIZE must be at least 1, or SHARE 0")
 
 
 def test_every_type_is_read() -> None:
@@ -45,7 +45,7 @@ def test_every_type_is_read() -> None:
         ({}, "X_NAME is not set; it takes a text"),
         ({"X_NAME": "n", "X_SIZE": "big"}, "X_SIZE takes a whole number, not 'big'"),
         ({"X_NAME": "n", "X_ON": "perhaps"}, "X_ON takes true or false, not 'perhaps'"),
-        ({"X_NAME": "n", "X_SIZE": "0"}, "SIZE must be at least 1"),
+        ({"X_NAME": "n", "X_SIZE": "0"}, "^X_SIZE must be at least 1, or X_SHARE 0$"),
     ],
 )
 def test_a_wrong_setting_fails_the_start_by_its_name(stated: dict[str, str], message: str) -> None:
