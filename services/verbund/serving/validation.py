@@ -9,12 +9,14 @@ from typing import Any
 import protovalidate
 from google.protobuf.message import DecodeError, Message
 
+from verbund.serving import patterns
 from verbund.serving.call import Call
 from verbund.serving.refusals import Invalid, Violation
 from verbund.serving.rpc import Behaviour, Rpc
 
 # What is wrong with a larger request is said one thing at a time: its violations could take a thousand times its size.
 EXPLAINED_BYTES_MAX = 16 * 1024
+PATTERN = "string.pattern"
 
 
 class Validation:
@@ -61,7 +63,7 @@ class Validation:
     def _check(self, request: Message, *, explained: bool) -> None:
         violations = self._validator.collect_violations(request, fail_fast=not explained)
         if violations:
-            raise Invalid(*[Violation(path_of(violation.proto), violation.proto.message) for violation in violations])
+            raise Invalid(*[Violation(path_of(violation.proto), description_of(violation)) for violation in violations])
 
 
 def parse(kind: type[Message], body: bytes) -> Message:
@@ -79,6 +81,12 @@ def identify(request: Any, call: Call) -> Call:
     digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
     request.request_id = request_id
     return dataclasses.replace(call, request_id=request_id, request_digest=digest)
+
+
+def description_of(violation: Any) -> str:
+    """What is wrong, in words; by protovalidate's own where the rule says no pattern."""
+    words = patterns.words_of(violation.rule_value) if violation.proto.rule_id == PATTERN else None
+    return words or str(violation.proto.message)
 
 
 def path_of(violation: Any) -> str:

@@ -300,6 +300,13 @@ def test_a_broken_constraint_names_the_field(channel: grpc.Channel, issuer: Issu
     }
 
 
+def test_a_wrong_form_is_said_in_words(channel: grpc.Channel, issuer: Issuer) -> None:
+    """Who wrote a name in another way reads what names look like, and no regular expression."""
+    bad = refused(lambda: get(channel, issuer.token(), "Hardenbergplatz")).details[1]
+    assert isinstance(bad, details.BadRequest)
+    assert bad.field_violations[0].description.startswith("must look like projects/ID.ID, where")
+
+
 def test_a_flood_of_mistakes_is_answered_with_the_first(channel: grpc.Channel, issuer: Issuer) -> None:
     """What is wrong with a hundred thousand empty parties would take a thousand times the bytes that they come in."""
     project = pb.Project(title=LocalizedText(de="x"), parties=[pb.Party()] * 100_000)

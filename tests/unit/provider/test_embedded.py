@@ -50,7 +50,7 @@ def test_gateway_and_provider_need_a_port_each() -> None:
 def test_there_are_two_stages(stage: str) -> None:
     """A third is a mistake in writing, and ends the start."""
     assert load(EmbeddedSettings, {"VERBUND_EMBEDDED_STAGE": stage}, prefix="VERBUND_EMBEDDED_").stage == stage
-    with pytest.raises(SettingError, match="^VERBUND_EMBEDDED_STAGE takes trial or production"):
+    with pytest.raises(SettingError, match=r"^VERBUND_EMBEDDED_STAGE takes trial or production"):
         load(EmbeddedSettings, {"VERBUND_EMBEDDED_STAGE": stage.upper()}, prefix="VERBUND_EMBEDDED_")
 
 
