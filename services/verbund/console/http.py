@@ -4,7 +4,6 @@ import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Self
 
 from starlette.requests import Request
@@ -20,6 +19,7 @@ from verbund.serving.guarded import Handler, guarded, in_json
 from verbund.serving.http import ASGIApp
 from verbund.serving.refusals import Refusal
 from verbund.serving.tokens import TokenVerifier
+from verbund.style.sheets import CONSOLE, MANUAL
 
 HTML, CSS, JSON = "text/html; charset=utf-8", "text/css; charset=utf-8", "application/json"
 ZIP = "application/zip"
@@ -56,8 +56,8 @@ def entities_of(document: Document, text: bytes) -> Mapping[str, Entity]:
     }
     return {
         OPENAPI_PATH: Entity.of(text, JSON),
-        frame.STYLE: Entity.of(frame.style(), CSS),
-        STYLE_PATH: Entity.of((files("verbund.console.site") / "style.css").read_bytes(), CSS),
+        frame.STYLE: Entity.of(MANUAL, CSS),
+        STYLE_PATH: Entity.of(CONSOLE, CSS),
         PROTOS_PATH: Entity.of(zipped(bundle()), ZIP),
         **{path: Entity.of(page, HTML) for path, page in pages.items()},
     }

@@ -4,6 +4,8 @@ from html import escape
 
 from starlette.responses import HTMLResponse, Response
 
+from verbund.style.sheets import MARK
+
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -34,11 +36,17 @@ def document(*, language: str, title: str, style: str, stage: str, content: str,
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>{escape(title)}</title>
 <link rel="stylesheet" href="{style}">
 </head>
 <body>
-<header><p>{escape(stage)}</p>{navigation}</header>
+<header>
+<div class="bar">
+<p class="brand">{MARK} {escape(stage)}</p>
+{navigation}
+</div>
+</header>
 <main>
 {content}
 </main>

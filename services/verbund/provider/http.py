@@ -22,6 +22,7 @@ from verbund.provider.requests import USERNAME_LENGTH_MAX, Unanswerable
 from verbund.provider.state import Issuer
 from verbund.provider.texts import Texts, texts_for
 from verbund.provider.tokens import Tokens
+from verbund.style.sheets import SIGN_ON
 
 LOGIN, LEAVE = "/login", "/leave"  # where the forms of the pages go
 BROWSER_KEY = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -50,7 +51,7 @@ def application(issuers: Sequence[Issuer]) -> ASGIApp:
 
 async def style(_request: Request) -> Response:
     """The style sheet of every page."""
-    return Response(pages.style(), media_type="text/css", headers=PUBLIC_HEADERS)
+    return Response(SIGN_ON, media_type="text/css", headers=PUBLIC_HEADERS)
 
 
 class Endpoints:

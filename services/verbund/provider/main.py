@@ -17,7 +17,7 @@ import uvicorn
 from verbund import settings as loader
 from verbund.clock import Clock, wall_clock
 from verbund.failure import EnvironmentFailure
-from verbund.provider import accounts, pages, sample, stage
+from verbund.provider import accounts, sample, stage
 from verbund.provider.http import ASGIApp, application
 from verbund.provider.requests import Client
 from verbund.provider.settings import HOST, PREFIX, ProviderSettings
@@ -163,4 +163,3 @@ def state_of(file: Path) -> tuple[int, int]:
 def preload() -> None:
     """Reads what is packed, before the rights that reading it may take are given up."""
     sample.read()
-    pages.style()

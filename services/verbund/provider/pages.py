@@ -1,8 +1,6 @@
 """The pages: plain HTML without script, readable at any width, by keyboard and by screen reader (WCAG 2.2, AA)."""
 
-from functools import cache
 from html import escape
-from importlib.resources import files
 from urllib.parse import urlencode
 
 from verbund.openid import pages
@@ -13,12 +11,6 @@ from verbund.provider.texts import TEXTS, Texts
 
 STYLE_PATH = "/style.css"
 PASSWORD_LENGTH_MAX = 256
-
-
-@cache  # read before root is given up, as the sample is
-def style() -> bytes:
-    """The one style sheet."""
-    return (files("verbund.provider") / "style.css").read_bytes()
 
 
 def login(texts: Texts, organisation: Organisation, ask: Ask, *, action: str, authorize: str) -> str:
@@ -45,7 +37,7 @@ def login(texts: Texts, organisation: Organisation, ask: Ask, *, action: str, au
 </div>
 </form>
 <p class="notice">{escape(texts.notice)}</p>"""
-    navigation = f'<nav aria-label="{escape(texts.languages)}">{links}</nav>'
+    navigation = f'<nav aria-label="{escape(texts.languages)}" class="languages">{links}</nav>'
     return document(texts, (texts.error if problem else "") + heading, content, navigation)
 
 
@@ -56,7 +48,7 @@ def problem_of(texts: Texts, ask: Ask) -> str:
     said = texts.wait.format(seconds=ask.wait_seconds) if ask.problem == WAIT else texts.wrong
     fields = (("username", texts.username), ("password", texts.password))
     links = "".join(f'<li><a href="#{id_}">{escape(texts.check.format(field=name))}</a></li>' for id_, name in fields)
-    return f"""<div class="problem" role="alert" tabindex="-1" autofocus>
+    return f"""<div class="wrong" role="alert" tabindex="-1" autofocus>
 <h2>{escape(texts.failed)}</h2>
 <p id="problem-text">{escape(said)}</p>
 <ul>{links}</ul>

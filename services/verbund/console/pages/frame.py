@@ -1,8 +1,7 @@
 """What every page of the manual has: its head, the way back, and the way to its content without the way there."""
 
-from importlib.resources import files
-
 from verbund.console.pages.markup import Markup, element, joined, link
+from verbund.style.sheets import MARK
 
 CONTENTS = "/docs"
 STYLE = "/docs/style.css"
@@ -19,15 +18,12 @@ def page(title: str, *content: str) -> bytes:
         element("title", f"{title} · Verbund"),
         Markup(f'<link rel="stylesheet" href="{STYLE}"/>'),
     )
-    ways = element(
-        "nav",
-        element("ul", *(element("li", way) for way in ways_of_all())),
-        aria_label="Manual",
-    )
+    ways = element("nav", element("ul", *(element("li", way) for way in ways_of_all())), aria_label="Manual")
+    brand = element("p", Markup(MARK), " Verbund", class_="brand")
     body = element(
         "body",
         element("a", "To the content", href="#content", class_="skip"),
-        element("header", ways),
+        element("header", element("div", brand, ways, class_="bar")),
         element("main", element("h1", title), *content, id="content", tabindex="-1"),
         element(
             "footer", element("p", "Made from the protos that the mesh runs on. ", link("/openapi.json", "OpenAPI"))
@@ -43,8 +39,3 @@ def ways_of_all() -> list[Markup]:
         link(REFUSALS, "Refusals"),
         link("/openapi.json", "OpenAPI document"),
     ]
-
-
-def style() -> bytes:
-    """The one stylesheet."""
-    return (files("verbund.console") / "pages" / "style.css").read_bytes()

@@ -24,6 +24,7 @@ from verbund.identity.threads import run_in
 from verbund.openid.pages import HEADERS, closed_off
 from verbund.openid.requests import Pairs, source_of
 from verbund.serving.refusals import Refusal
+from verbund.style.sheets import SIGN_ON
 
 CHOOSE_PATH, CONSENT_PATH, LOGOUT_PATH = "/oauth2/organisation", "/oauth2/consent", "/oauth2/logout"
 # __Host-: the browser takes them over TLS only, and gives them back to this host only (RFC 6265bis).
@@ -190,7 +191,7 @@ class SignOnRoutes:
 
 async def style(_request: Request) -> Response:
     """The style sheet of every page."""
-    return Response(pages.style(), media_type="text/css", headers=STYLE_HEADERS)
+    return Response(SIGN_ON, media_type="text/css", headers=STYLE_HEADERS)
 
 
 async def pairs_of(request: Request) -> Pairs:

@@ -1,9 +1,7 @@
 """The pages of the sign-on: plain HTML without script, readable at any width, by keyboard and by screen reader."""
 
 from collections.abc import Sequence
-from functools import cache
 from html import escape
-from importlib.resources import files
 from urllib.parse import urlencode
 
 from verbund.identity.signon.domain import Choice, Unanswerable
@@ -14,12 +12,6 @@ from verbund.openid.requests import Pairs
 
 STYLE_PATH = "/oauth2/style.css"
 AUTHORIZE_PATH = "/oauth2/authorize"
-
-
-@cache
-def style() -> bytes:
-    """The one style sheet."""
-    return (files("verbund.identity.signon") / "style.css").read_bytes()
 
 
 def choose(texts: Texts, asked: Choose, *, action: str, search: str) -> str:
@@ -67,7 +59,7 @@ def language_links(texts: Texts, asked: Choose) -> str:
             target = f"{AUTHORIZE_PATH}?{urlencode({**asked.request.parameters(), 'ui_locales': other.language})}"
             language = other.language
             links += f'<a href="{escape(target)}" lang="{language}" hreflang="{language}">{escape(other.name)}</a>'
-    return f'<nav aria-label="{escape(texts.languages)}">{links}</nav>'
+    return f'<nav aria-label="{escape(texts.languages)}" class="languages">{links}</nav>'
 
 
 def consent(texts: Texts, asked: Consent, *, action: str) -> str:
