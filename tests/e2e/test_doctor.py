@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from verbund.policy import catalogue
 
-from tests.support.home import Up
+from tests.support.home import Up, place
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
 
@@ -93,3 +95,20 @@ def test_another_authority_than_the_gateways_is_a_problem(running: Up, tmp_path:
     assert code == 3
     assert "not accepted" in found["certificate"]["says"]
     assert "clock" in found["certificate"]["remedy"]
+
+
+def test_a_port_that_keycloak_would_need_is_busy() -> None:
+    """Who has it and how to start with another is said by doctor before a start, as a warning, and by the start."""
+    with place() as home, socket.create_server(("127.0.0.1", 0)) as busy:
+        up, port = Up(home), busy.getsockname()[1]
+        _, found, _ = report(up, VERBUND_KEYCLOAK_DATABASE_PORT=str(port))
+        told = found["port-keycloak-db"]
+        assert found["port-keycloak"]["state"] in {"ok", "warning"}  # another mesh may have the usual one
+        up.start("--idp", "keycloak", VERBUND_KEYCLOAK_PORT=str(port))
+        code, said = up.stop_by_itself()
+    assert told["state"] == "warning"
+    assert f"{port} (VERBUND_KEYCLOAK_DATABASE_PORT) is in use by process {os.getpid()}" in told["says"]
+    assert re.search(r"VERBUND_KEYCLOAK_DATABASE_PORT=\d+ verbund up --idp keycloak", told["remedy"])
+    assert code == 3
+    assert f"Port {port} (VERBUND_KEYCLOAK_PORT) is in use by process {os.getpid()}" in said
+    assert re.search(r"VERBUND_KEYCLOAK_PORT=\d+ verbund up --idp keycloak", said)

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from verbund.doctor.findings import Finding, ok, problem, skipped, warning
+from verbund.doctor.findings import Finding, State, ok, problem, skipped, warning
 from verbund.doctor.subject import Subject
 from verbund.embedded import lock, ports
 from verbund.embedded.home import Home
+from verbund.embedded.keycloak.settings import COMMAND, DATABASE_PORT_SETTING, HOST, KeycloakSettings
+from verbund.embedded.keycloak.settings import PORT_SETTING as KEYCLOAK_PORT_SETTING
 from verbund.embedded.settings import (
     PORT_SETTING,
     PROVIDER_PORT_SETTING,
@@ -20,6 +23,7 @@ from verbund.failure import EnvironmentFailure
 from verbund.provider.settings import HOST as PROVIDER_HOST
 from verbund.settings import SettingError
 
+KEYCLOAK = "keycloak"
 START = "start the mesh with `verbund up`: it ends and removes what was left."
 
 
@@ -95,29 +99,65 @@ def listening(subject: Subject) -> Iterator[Finding]:
         remedy = "give each a number of its own; the settings above say more."
         yield problem("ports", f"the settings of the ports are wrong: {error}", remedy=remedy)
         return
-    yield port_finding(subject, "gateway", gateway.host, gateway.port, PORT_SETTING)
+    yield port_finding(subject, Port("gateway", gateway.host, gateway.port, PORT_SETTING))
     if not runs or "provider" in subject.processes():  # a mesh may run without it
-        yield port_finding(subject, "provider", PROVIDER_HOST, provider, PROVIDER_PORT_SETTING)
+        yield port_finding(subject, Port("provider", PROVIDER_HOST, provider, PROVIDER_PORT_SETTING))
     if queries:
-        yield port_finding(subject, "traces", PROVIDER_HOST, queries, QUERY_PORT_SETTING)
+        yield port_finding(subject, Port("traces", PROVIDER_HOST, queries, QUERY_PORT_SETTING))
 
 
-def port_finding(subject: Subject, part: str, host: str, port: int, setting: str) -> Finding:
+def keycloak(subject: Subject) -> Iterator[Finding]:
+    """Its ports, where it runs; where no mesh does, those that it would need, and then none of it is a problem yet."""
+    starting = subject.ready is None
+    if not starting and KEYCLOAK not in subject.processes():
+        return
+    try:
+        settings = KeycloakSettings.of(subject.environment_of_mesh() or subject.environment)
+    except SettingError as error:
+        yield warning("ports-keycloak", f"`{COMMAND}` would not start: {error}", remedy="give each a port of its own.")
+        return
+    for port in (
+        Port(KEYCLOAK, HOST, settings.port, KEYCLOAK_PORT_SETTING, command=COMMAND),
+        Port("keycloak-db", HOST, settings.database_port, DATABASE_PORT_SETTING, "postgres", COMMAND),
+    ):
+        found = port_finding(subject, port)
+        if starting and found.state is State.PROBLEM:
+            says = f"{found.says}: `{COMMAND}` would not start"
+            yield warning(found.check, says, who=found.who, remedy=found.remedy)
+        else:
+            yield found
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port that the mesh listens on."""
+
+    name: str
+    host: str
+    number: int
+    setting: str
+    part: str = ""
+    """The part whose process listens there, where it is not called as the port is."""
+    command: str = "verbund up"
+    """What starts the mesh with it."""
+
+
+def port_finding(subject: Subject, port: Port) -> Finding:
     """One port."""
-    check = f"port-{part}"
+    check, part = f"port-{port.name}", port.part or port.name
     processes = subject.processes()
     if part in processes:
-        owner = ports.owner_of(port)
+        owner = ports.owner_of(port.number)
         if owner and owner[0] == processes[part]:
-            return ok(check, f"{port} is this mesh's own (process {owner[0]})")
+            return ok(check, f"{port.number} is this mesh's own (process {owner[0]})")
         whose = f"process {owner[0]} ({owner[1]}) has it" if owner else "nobody listens there"
-        says = f"{port} ({setting}) is not this mesh's own: {whose}"
+        says = f"{port.number} ({port.setting}) is not this mesh's own: {whose}"
         return problem(check, says, remedy="stop that process if there is one, then start the mesh again.")
     try:
-        ports.check(host, port, setting)
+        ports.check(port.host, port.number, port.setting, port.command)
     except EnvironmentFailure as failure:
         return problem(check, failure.what.rstrip("."), who=failure.who, remedy=failure.remedy)
-    return ok(check, f"{port} ({setting}) is free")
+    return ok(check, f"{port.number} ({port.setting}) is free")
 
 
-CHECKS = (supervisor, parts, listening)
+CHECKS = (supervisor, parts, listening, keycloak)

@@ -6,8 +6,8 @@ from pathlib import Path
 from verbund.failure import EnvironmentFailure
 
 
-def check(host: str, port: int, setting: str) -> None:
-    """Raises EnvironmentFailure where somebody listens on the port.
+def check(host: str, port: int, setting: str, command: str = "verbund up") -> None:
+    """Raises EnvironmentFailure where somebody listens on the port; `command` is what is started with another.
 
     Envoy shares its port (SO_REUSEPORT), so a second gateway of the same user would silently take half the requests.
     """
@@ -18,7 +18,7 @@ def check(host: str, port: int, setting: str) -> None:
     stop = f"stop it (kill {owner[0]})" if owner else "stop it"
     raise EnvironmentFailure(
         f"Port {port} ({setting}) is in use by {whose}.",
-        remedy=f"{stop}, or choose another port: {setting}={free_port(host)} verbund up",
+        remedy=f"{stop}, or choose another port: {setting}={free_port(host)} {command}",
     )
 
 

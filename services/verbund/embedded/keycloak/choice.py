@@ -7,7 +7,7 @@ from verbund.embedded import ports, postgres
 from verbund.embedded.home import Home
 from verbund.embedded.keycloak import program, server
 from verbund.embedded.keycloak.program import Program
-from verbund.embedded.keycloak.settings import HOST, PREFIX, KeycloakSettings
+from verbund.embedded.keycloak.settings import COMMAND, DATABASE_PORT_SETTING, HOST, PORT_SETTING, KeycloakSettings
 from verbund.embedded.progress import Progress
 from verbund.provider import stage
 
@@ -33,8 +33,8 @@ def check(environment: Mapping[str, str]) -> KeycloakSettings:
 
 def obtain(settings: KeycloakSettings, home: Home, environment: Mapping[str, str], progress: Progress) -> Choice:
     """Keycloak, fetched where this machine has none yet; raises EnvironmentFailure."""
-    ports.check(HOST, settings.port, f"{PREFIX}PORT")
-    ports.check(HOST, settings.database_port, f"{PREFIX}DATABASE_PORT")
+    ports.check(HOST, settings.port, PORT_SETTING, COMMAND)
+    ports.check(HOST, settings.database_port, DATABASE_PORT_SETTING, COMMAND)
     found = program.obtain(home.user, environment, progress.note)
     if not (home.path / "keycloak").exists():
         progress.note("Keycloak's first start in a home takes a minute or two …")

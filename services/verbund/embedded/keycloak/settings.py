@@ -10,6 +10,8 @@ from verbund.settings import SettingError, load
 PREFIX = "VERBUND_KEYCLOAK_"
 HOST = "127.0.0.1"
 PORT_MAX = 65535
+COMMAND = "verbund up --idp keycloak"
+PORT_SETTING, DATABASE_PORT_SETTING = f"{PREFIX}PORT", f"{PREFIX}DATABASE_PORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class KeycloakSettings:
         ports = (address(environment).port, found.port, found.database_port)
         if len(set(ports)) != len(ports):
             raise SettingError(
-                f"VERBUND_GATEWAY_PORT, {PREFIX}PORT and {PREFIX}DATABASE_PORT are {', '.join(map(str, ports))}: "
+                f"VERBUND_GATEWAY_PORT, {PORT_SETTING} and {DATABASE_PORT_SETTING} are {', '.join(map(str, ports))}: "
                 "each needs one of its own"
             )
         return found
