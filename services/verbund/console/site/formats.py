@@ -1,7 +1,7 @@
 """Times, periods and sizes as people write them in German and in English."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,6 +15,7 @@ UNITS = {
     "en": {60: ("minute", "minutes"), 3600: ("hour", "hours"), 86400: ("day", "days")},
 }
 SHORT_CHARACTERS_MAX = 4
+SOON = timedelta(days=3)
 SIZES = ((1024**3, "GB"), (1024**2, "MB"), (1024, "kB"))
 
 
@@ -36,6 +37,10 @@ class Formats:
         """23. November 2026."""
         month = MONTHS[self.language][time.month - 1]
         return f"{time.day}. {month} {time.year}" if self.language == "de" else f"{time.day} {month} {time.year}"
+
+    def is_soon(self, time: datetime) -> bool:
+        """Whether little is left until then, or nothing."""
+        return time - self.now < SOON
 
     def relative(self, time: datetime) -> str:
         """In 3 Tagen, vor 2 Stunden; cut, so that nobody believes to have more time than they have."""

@@ -1,6 +1,7 @@
 """The projects of the strategy: the list with its search, and a project with what concerns it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 from starlette.responses import Response
 
 from verbund.console.routes import PROJECTS_PATH
+from verbund.console.site import search
 from verbund.console.site.desk import Desk
 from verbund.console.site.mail import Errand, Mail, errand_of
 from verbund.console.site.peers import Asking, Later
@@ -22,8 +24,10 @@ from verbund.resources.names import last
 from verbund.serving.refusals import Absent
 
 PAGE_SIZE = 20
+BEST = 3  # of what a search found: there stands what was meant
 PATH = re.compile(r"([a-z][a-z0-9-]{0,62})[/.]([a-z0-9][a-z0-9-]{0,62})", re.ASCII)
 QUERY_CHARACTERS_MAX = 200
+PHASES = ("IDENTIFICATION", "PREPARATION", "IMPLEMENTATION", "COMPLETION", "COMPLETED")
 ALL = tuple(state for state in exchange.DeliveryState.values() if state)
 
 
@@ -55,7 +59,7 @@ def list_page(desk: Desk, visit: Visit) -> Response:
     query = visit.query.get("q", "").strip()
     if len(query) > QUERY_CHARACTERS_MAX:
         titles = desk.titles.of(asking, [visit.organisation])
-        values: dict[str, Any] = {"projects": [], "after": "", "too_long": True, "first": True}
+        values: dict[str, Any] = {"projects": [], "after": "", "too_long": True, "first": True, "typed": "", "read": ""}
         return visit.page(
             "projects.html", status=400, query=query, organisation_title=titles[visit.organisation], **values
         )
@@ -70,8 +74,23 @@ def list_page(desk: Desk, visit: Visit) -> Response:
         after=f"{PROJECTS_PATH}?{after}" if found.next_page_token else "",
         first=not visit.query.get("page"),
         too_long=False,
+        **similar(query, projects),
         organisation_title=titles[visit.organisation],
     )
+
+
+def similar(query: str, projects: Sequence[pb.Project]) -> dict[str, Any]:
+    """The words that no project found holds as they were typed, and those that were found instead."""
+    texts = [text for each in projects for text in texts_of(each)]
+    typed = search.unknown(query, texts)
+    best = [text for each in projects[:BEST] for text in texts_of(each)]
+    return {"typed": " ".join(typed), "read": " ".join(search.understood(typed, best)) if typed else ""}
+
+
+def texts_of(project: pb.Project) -> tuple[str, ...]:
+    """What a project is found by."""
+    title, description = project.title, project.description
+    return (title.de, title.en, description.de, description.en)
 
 
 def asked(asking: Asking, query: str, token: str) -> Later[Any]:
@@ -105,6 +124,7 @@ def project_page(desk: Desk, visit: Visit, path: str) -> Response:
         "project.html",
         project=project,
         shown=shown(visit, project),
+        phases=PHASES,
         description=visit.text(project.description),
         parties=[(party, [role_name(role) for role in party.roles]) for party in project.parties],
         strategy=title_of(visit, strategy),
