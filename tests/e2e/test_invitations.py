@@ -142,9 +142,8 @@ def test_both_sides_type_commands(running: Up, tmp_path: Path) -> None:
     listed = run(running, "org", "list")
     assert f"{name}  {TITLE}" in listed.stdout
     invitations = run(running, "org", "list", "--invitations", "--json")
-    assert [each["state"] for each in json.loads(invitations.stdout) if each["organisationId"] == organisation] == [
-        "INVITATION_STATE_ADMITTED"
-    ]
+    states = [json.loads(line) for line in invitations.stdout.splitlines()]
+    assert [each["state"] for each in states if each["organisationId"] == organisation] == ["INVITATION_STATE_ADMITTED"]
     kept_secret(running, told["code"], json.loads(key_file.read_text())["d"])
 
 

@@ -1,7 +1,6 @@
 """`verbund doctor`."""
 
 import io
-import json
 import os
 import sys
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from verbund.doctor.examination import examine
 from verbund.doctor.findings import Finding, State, counts
 from verbund.doctor.subject import subject_of
 from verbund.failure import ExitCode
-from verbund.options import json_option
+from verbund.options import Show, json_option
 
 CHECK_WIDTH = 17
 
@@ -27,7 +26,7 @@ CHECK_WIDTH = 17
 )
 @json_option
 @click.pass_context
-def doctor(context: click.Context, *, data_dir: Path | None, as_json: bool) -> None:
+def doctor(context: click.Context, *, data_dir: Path | None, show: Show) -> None:
     """Check this machine, this installation and the mesh that runs in the home, and say what is to be mended.
 
     Nothing is changed, and no secret is shown. Exit codes: 0 nothing is wrong, 3 something is to be mended. Warnings
@@ -39,23 +38,19 @@ def doctor(context: click.Context, *, data_dir: Path | None, as_json: bool) -> N
     found = []
     for finding in examine(subject):
         found.append(finding)
-        if not as_json:
-            show(finding)
-    if as_json:
-        document = {"home": str(subject.named), "counts": counts(found), "findings": [asdict(each) for each in found]}
-        click.echo(json.dumps(document, indent=2))
-    else:
-        click.echo(summary(found))
+        if not show.as_json:  # a check may take seconds: who waits sees what is done
+            click.echo(told(finding))
+    findings = [asdict(each) for each in found]
+    show({"home": str(subject.named), "counts": counts(found), "findings": findings}, summary(found))
     sick = any(finding.state is State.PROBLEM for finding in found)
     context.exit(ExitCode.ENVIRONMENT if sick else ExitCode.OK)
 
 
-def show(finding: Finding) -> None:
+def told(finding: Finding) -> str:
     """One finding as a line, and below it what can be done."""
-    says = " ".join(finding.says.split())
-    click.echo(f"{finding.state.value:<8} {finding.check:<{CHECK_WIDTH}} {says}")
-    if finding.remedy:
-        click.echo(f"{'':8} {finding.who} can mend this: {' '.join(finding.remedy.split())}")
+    line = f"{finding.state.value:<8} {finding.check:<{CHECK_WIDTH}} {' '.join(finding.says.split())}"
+    mend = f"\n{'':8} {finding.who} can mend this: {' '.join(finding.remedy.split())}"
+    return line + mend if finding.remedy else line
 
 
 def summary(found: Iterable[Finding]) -> str:

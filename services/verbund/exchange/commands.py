@@ -2,7 +2,6 @@
 lists.
 """
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from google.protobuf import json_format
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from verbund.exchange.v1 import delivery_service_pb2 as pb
 from verbund.failure import Failure
-from verbund.options import json_option
+from verbund.options import Show, json_option
 from verbund.resources.names import last
 from verbund.sdk.client import Client
 from verbund.sdk.connection import client_options
@@ -50,7 +47,7 @@ def send(
     message: str,
     project: str,
     reference: str,
-    as_json: bool,
+    show: Show,
 ) -> None:
     """Send FILES to a mailbox, as one delivery.
 
@@ -60,7 +57,7 @@ def send(
         sent = client.send(
             files, to=to, subject=subject, message=message, project=project, reference=reference, progress=progress
         )
-    show_delivery(sent, as_json=as_json)
+    show(sent, lines_of(sent))
 
 
 class Inbox(click.Group):
@@ -85,22 +82,16 @@ def inbox() -> None:
 @click.option("--limit", default=50, type=click.IntRange(1, 10_000), show_default=True)
 @json_option
 @client_options
-def list_(*, client: Client, mailbox: str, watch: bool, states: tuple[str, ...], limit: int, as_json: bool) -> None:
+def list_(*, client: Client, mailbox: str, watch: bool, states: tuple[str, ...], limit: int, show: Show) -> None:
     """List the deliveries of MAILBOX, the newest first."""
     box = client.inbox(mailbox)
     if watch:
         for message in box.watch():
-            if as_json:
-                show_json(message)
-            else:
-                print(f"{last(message.step.delivery):<28} {line_of(message.step.entry)}", flush=True)
+            show(message, f"{last(message.step.delivery):<28} {line_of(message.step.entry)}")
         return
     wanted = [pb.DeliveryState.Value(f"{STATE}{state.upper()}") for state in states]
     for each in islice(box.list(*wanted), limit):
-        if as_json:
-            show_json(each)
-        else:
-            print(f"{each.name}  {word(pb.DeliveryState, STATE, each.state):<10} {each.subject}")
+        show(each, f"{each.name}  {word(pb.DeliveryState, STATE, each.state):<10} {each.subject}")
 
 
 @inbox.command("claim", short_help="Claim a delivery, to be the only one who acts on it.")
@@ -108,18 +99,20 @@ def list_(*, client: Client, mailbox: str, watch: bool, states: tuple[str, ...],
 @click.option("--seconds", default=0, type=click.IntRange(0, 604_800), help="For how long; else as the mailbox says.")
 @json_option
 @client_options
-def claim(*, client: Client, name: str, seconds: int, as_json: bool) -> None:
+def claim(*, client: Client, name: str, seconds: int, show: Show) -> None:
     """Claim the delivery NAME: nobody else can accept or reject it meanwhile."""
-    show_delivery(client.deliveries.claim(name, lease_seconds=seconds), as_json=as_json)
+    found = client.deliveries.claim(name, lease_seconds=seconds)
+    show(found, lines_of(found))
 
 
 @inbox.command("release", short_help="Give the claim of a delivery back.")
 @click.argument("name")
 @json_option
 @client_options
-def release(*, client: Client, name: str, as_json: bool) -> None:
+def release(*, client: Client, name: str, show: Show) -> None:
     """Give the claim of the delivery NAME back."""
-    show_delivery(client.deliveries.release(name), as_json=as_json)
+    found = client.deliveries.release(name)
+    show(found, lines_of(found))
 
 
 @inbox.command("download", short_help="Download the documents of a delivery, verified.")
@@ -133,7 +126,7 @@ def release(*, client: Client, name: str, as_json: bool) -> None:
 )
 @json_option
 @client_options
-def download(*, client: Client, name: str, folder: Path, as_json: bool) -> None:
+def download(*, client: Client, name: str, folder: Path, show: Show) -> None:
     """Download the documents of the delivery NAME, each verified by its SHA-256; the last line is the manifest's."""
     documents = client.deliveries.get(name).documents
     for document, place in zip(documents, places(documents, folder), strict=True):
@@ -142,12 +135,10 @@ def download(*, client: Client, name: str, folder: Path, as_json: bool) -> None:
             raise Failure(f"{place} is there already, and is not overwritten.", who="You", remedy=remedy)
         with bar(place.name) as progress:
             client.download(document, place, progress=progress)
-        if as_json:
-            print(json.dumps({"document": document.name, "path": str(place), "sha256": document.sha256}))
-        else:
-            print(f"{document.sha256}  {place}")
+        kept = {"document": document.name, "path": str(place), "sha256": document.sha256}
+        show(kept, f"{document.sha256}  {place}")
     manifest = manifest_of(documents)
-    print(json.dumps({"manifestSha256": manifest}) if as_json else f"{manifest}  manifest of {name}")
+    show({"manifestSha256": manifest}, f"{manifest}  manifest of {name}")
 
 
 def places(documents: Sequence[pb.Document], folder: Path) -> list[Path]:
@@ -164,9 +155,10 @@ def places(documents: Sequence[pb.Document], folder: Path) -> list[Path]:
 @click.option("--manifest", default="", metavar="SHA256", help="What `download` printed: it must be the delivery's.")
 @json_option
 @client_options
-def accept(*, client: Client, name: str, manifest: str, as_json: bool) -> None:
+def accept(*, client: Client, name: str, manifest: str, show: Show) -> None:
     """Accept the claimed delivery NAME: your organisation answers for it from here on."""
-    show_delivery(client.deliveries.accept(name, manifest_sha256=manifest), as_json=as_json)
+    found = client.deliveries.accept(name, manifest_sha256=manifest)
+    show(found, lines_of(found))
 
 
 @inbox.command("reject", short_help="Reject a claimed delivery, with a reason.")
@@ -175,10 +167,11 @@ def accept(*, client: Client, name: str, manifest: str, as_json: bool) -> None:
 @click.option("--explanation", required=True, help="What is wrong, and what the sender can do.")
 @json_option
 @client_options
-def reject(*, client: Client, name: str, reason: str, explanation: str, as_json: bool) -> None:
+def reject(*, client: Client, name: str, reason: str, explanation: str, show: Show) -> None:
     """Reject the claimed delivery NAME, with a reason that the sender can act on."""
     number = pb.RejectionReason.Value(f"{REASON}{reason.upper()}")
-    show_delivery(client.deliveries.reject(name, number, explanation), as_json=as_json)
+    found = client.deliveries.reject(name, number, explanation)
+    show(found, lines_of(found))
 
 
 @click.command("delivery")
@@ -186,32 +179,24 @@ def reject(*, client: Client, name: str, reason: str, explanation: str, as_json:
 @click.option("--withdraw", is_flag=True, help="Take it back first: as its sender, before it is accepted or rejected.")
 @json_option
 @client_options
-def delivery(*, client: Client, name: str, withdraw: bool, as_json: bool) -> None:
+def delivery(*, client: Client, name: str, withdraw: bool, show: Show) -> None:
     """Show the delivery NAME, organisations/…/deliveries/…: what happened to it, who is next, and until when."""
     found = client.withdraw(name) if withdraw else client.deliveries.get(name)
     entries = client.timeline(name)
-    if as_json:
-        documents = [json_format.MessageToDict(entry) for entry in entries]
-        print(json.dumps({"delivery": json_format.MessageToDict(found), "timeline": documents}, ensure_ascii=False))
-        return
-    show_delivery(found, as_json=False)
-    for entry in entries:
-        print(f"  {line_of(entry)}")
+    told = [*lines_of(found), *(f"  {line_of(entry)}" for entry in entries)]
+    show({"delivery": found, "timeline": list(entries)}, told)
 
 
-def show_delivery(found: pb.Delivery, *, as_json: bool) -> None:
+def lines_of(found: pb.Delivery) -> Iterator[str]:
     """A delivery: its name and state, its documents, who is next."""
-    if as_json:
-        show_json(found)
-        return
-    print(f"{found.name}  {word(pb.DeliveryState, STATE, found.state)}  {found.subject}")
+    yield f"{found.name}  {word(pb.DeliveryState, STATE, found.state)}  {found.subject}"
     for document in found.documents:
-        print(f"  {document.sha256}  {document.size_bytes:>12,} bytes  {document.file_name}")
+        yield f"  {document.sha256}  {document.size_bytes:>12,} bytes  {document.file_name}"
     if found.HasField("rejection"):
         explanation = " ".join(found.rejection.explanation.split())
-        print(f"  rejected: {word(pb.RejectionReason, REASON, found.rejection.reason)}, {explanation}")
+        yield f"  rejected: {word(pb.RejectionReason, REASON, found.rejection.reason)}, {explanation}"
     if found.HasField("next"):
-        print(f"  next: {next_of(found.next)}")
+        yield f"  next: {next_of(found.next)}"
 
 
 def line_of(entry: pb.TimelineEntry) -> str:
@@ -237,11 +222,6 @@ def word(kind: Any, prefix: str, number: int) -> str:
     """An enum's value in words; one of a later version by its number."""
     names: dict[int, str] = {value: name for name, value in kind.items()}
     return names.get(number, str(number)).removeprefix(prefix).lower().replace("_", " ")
-
-
-def show_json(message: Message) -> None:
-    """Prints a message as JSON, in one line."""
-    print(json_format.MessageToJson(message, indent=None, ensure_ascii=False), flush=True)
 
 
 @contextmanager

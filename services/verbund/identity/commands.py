@@ -1,6 +1,5 @@
 """`verbund identity …`: what is done beside the mesh's API, by those who may reach its database."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from verbund.identity.keys.rotation import Rotation
 from verbund.identity.keys.sealing import Seal, SealError
 from verbund.identity.keys.store import KeyStore
 from verbund.identity.settings import IdentitySettings
-from verbund.options import home_option, json_option
+from verbund.options import Show, home_option, json_option
 from verbund.serving.refusals import Invalid, Refusal
 
 
@@ -32,7 +31,7 @@ def identity() -> None:
 @identity.command("rotate-keys")
 @home_option
 @json_option
-def rotate_keys(*, named: Path | None, as_json: bool) -> None:
+def rotate_keys(*, named: Path | None, show: Show) -> None:
     """Make the next signing key now.
 
     It is published at once, signs after VERBUND_IDENTITY_KEY_PUBLISH_SECONDS, and the present one stays published
@@ -46,8 +45,7 @@ def rotate_keys(*, named: Path | None, as_json: bool) -> None:
         begun = rotation.begin()
     seconds = settings.key_publish_seconds
     text = "A new key is made and published" if begun else "A key waits for its turn already: no new one is made"
-    told = json.dumps({"begun": begun, "publishSeconds": seconds})
-    click.echo(told if as_json else f"{text}; it signs {after(seconds)}.")
+    show({"begun": begun, "publishSeconds": seconds}, f"{text}; it signs {after(seconds)}.")
 
 
 @identity.command("bootstrap")
@@ -62,9 +60,7 @@ def rotate_keys(*, named: Path | None, as_json: bool) -> None:
 )
 @home_option
 @json_option
-def bootstrap(
-    *, organisation: str, title: str, system: str, public_key: Path, named: Path | None, as_json: bool
-) -> None:
+def bootstrap(*, organisation: str, title: str, system: str, public_key: Path, named: Path | None, show: Show) -> None:
     """Make the mesh's first operator.
 
     Repeated with the same key it changes nothing; where there is another operator it refuses.
@@ -73,7 +69,7 @@ def bootstrap(
         name = make_operator(
             database, organisation=organisation, title=title, system=system, public_key=public_key.read_text()
         )
-    click.echo(json.dumps({"system": name, "clientId": name}) if as_json else f"{name} runs this mesh.")
+    show({"system": name, "clientId": name}, f"{name} runs this mesh.")
 
 
 def environment_of(named: Path | None) -> Mapping[str, str]:

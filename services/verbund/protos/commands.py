@@ -1,12 +1,11 @@
 """`verbund protos`: the interface for other languages."""
 
-import json
 from pathlib import Path
 
 import click
 
 from verbund.failure import Failure
-from verbund.options import json_option
+from verbund.options import Show, json_option
 from verbund.protos.bundle import bundle
 
 
@@ -18,7 +17,7 @@ def protos() -> None:
 @protos.command("export", short_help="Write the protos into a directory.")
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @json_option
-def export(*, directory: Path, as_json: bool) -> None:
+def export(*, directory: Path, show: Show) -> None:
     """Write every proto into DIRECTORY with all that it imports; a plain `protoc -I DIRECTORY` compiles them.
 
     The directory is made where there is none. Files of the same name are replaced, others stay.
@@ -32,4 +31,4 @@ def export(*, directory: Path, as_json: bool) -> None:
     except OSError as error:
         raise Failure(f"{error}.", who="You", remedy="name a directory that you may write to.") from None
     told = f"{len(files)} files are in {directory}; README.md there says how to compile them and whose they are."
-    click.echo(json.dumps({"directory": str(directory), "files": list(files)}) if as_json else told)
+    show({"directory": str(directory), "files": list(files)}, told)

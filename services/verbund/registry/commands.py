@@ -1,6 +1,5 @@
 """`verbund project`: import and find projects, as a system of the mesh and through its gateway."""
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -9,9 +8,9 @@ from typing import Any
 
 import click
 from google.protobuf import json_format
-from google.protobuf.message import Message
 
 from verbund.failure import ExitCode, Failure
+from verbund.options import Show, json_option
 from verbund.registry.imports import mapping as mappings
 from verbund.registry.imports.importer import Report, import_file
 from verbund.registry.v1 import change_service_pb2 as changes
@@ -36,10 +35,10 @@ def project() -> None:
 @click.option("--mapping", help="A shipped mapping by name, or a mapping file in TOML or JSON; else by the columns.")
 @click.option("--map", "extra", multiple=True, metavar="FIELD=COLUMN", help="One field from a column; repeatable.")
 @click.option("--identifier", metavar="SCHEME=COLUMN", help="Without a mapping: which column names a project.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @client_options
 def import_(
-    *, client: Client, file: Path, mapping: str | None, extra: tuple[str, ...], identifier: str | None, as_json: bool
+    *, client: Client, file: Path, mapping: str | None, extra: tuple[str, ...], identifier: str | None, show: Show
 ) -> None:
     """Import the project list FILE: CSV or JSON, also compressed by gzip.
 
@@ -60,7 +59,11 @@ def import_(
     except (mappings.MappingError, OSError, EOFError) as error:
         remedy = "choose or correct the mapping (--mapping, --map), or the file."
         raise Failure(f"{file} cannot be imported: {error}.", who="You", remedy=remedy, code=ExitCode.USAGE) from None
-    show_report(report, as_json=as_json)
+    counts = {name: getattr(report, name) for name in ("created", "updated", "unchanged", "failed")}
+    errors = [{"line": error.line, "column": error.column, "message": error.message} for error in report.errors]
+    said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    seconds = round(report.seconds, 3)
+    show(counts | {"seconds": seconds, "errors": errors}, f"{said}, in {seconds:.1f} s")
     if report.failed:
         sys.exit(ExitCode.FAILED)
 
@@ -99,48 +102,38 @@ class Progress:
             click.echo(f"\r{report.done:,} projects, {rate:,.0f} a second ", err=True, nl=False)
 
 
-def show_report(report: Report, *, as_json: bool) -> None:
-    """Says what an import did."""
-    counts = {name: getattr(report, name) for name in ("created", "updated", "unchanged", "failed")}
-    if not as_json:
-        said = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-        print(f"{said}, in {report.seconds:.1f} s")
-        return
-    errors = [{"line": error.line, "column": error.column, "message": error.message} for error in report.errors]
-    print(json.dumps(counts | {"seconds": round(report.seconds, 3), "errors": errors}, ensure_ascii=False, indent=2))
-
-
 @project.command("get")
 @click.argument("name")
 @client_options
 def get(*, client: Client, name: str) -> None:
     """Print the project NAME, projects/…, as JSON."""
     full = name if name.startswith("projects/") else f"projects/{name}"
-    show(ProjectServiceStub(client.channel).GetProject(pb.GetProjectRequest(name=full), timeout=CALL_SECONDS))
+    found = ProjectServiceStub(client.channel).GetProject(pb.GetProjectRequest(name=full), timeout=CALL_SECONDS)
+    print(json_format.MessageToJson(found, ensure_ascii=False))
 
 
 @project.command("list")
 @click.option("--filter", "expression", default="", help="Which projects, as AIP-160 writes it.")
 @click.option("--limit", default=50, type=click.IntRange(1, 100_000), show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@json_option
 @client_options
-def list_(*, client: Client, expression: str, limit: int, as_json: bool) -> None:
+def list_(*, client: Client, expression: str, limit: int, show: Show) -> None:
     """List projects by name."""
     stub = ProjectServiceStub(client.channel)
     request = pb.ListProjectsRequest(filter=expression)
-    show_pages(lambda: stub.ListProjects(request, timeout=CALL_SECONDS), request, limit, as_json=as_json)
+    show_pages(lambda: stub.ListProjects(request, timeout=CALL_SECONDS), request, limit, show)
 
 
 @project.command("search")
 @click.argument("query", nargs=-1, required=True)
 @click.option("--limit", default=20, type=click.IntRange(1, 1000), show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@json_option
 @client_options
-def search(*, client: Client, query: tuple[str, ...], limit: int, as_json: bool) -> None:
+def search(*, client: Client, query: tuple[str, ...], limit: int, show: Show) -> None:
     """Find projects by words, German or English, the best first."""
     stub = ProjectServiceStub(client.channel)
     request = pb.SearchProjectsRequest(query=" ".join(query))
-    show_pages(lambda: stub.SearchProjects(request, timeout=CALL_SECONDS), request, limit, as_json=as_json)
+    show_pages(lambda: stub.SearchProjects(request, timeout=CALL_SECONDS), request, limit, show)
 
 
 @project.command("watch", short_help="Print changes as they happen.")
@@ -154,23 +147,15 @@ def watch(*, client: Client, resume: str, resources: tuple[str, ...]) -> None:
         print(json_format.MessageToJson(message, indent=None, ensure_ascii=False), flush=True)
 
 
-def show_pages(call: Callable[[], Any], request: Any, limit: int, *, as_json: bool) -> None:
+def show_pages(call: Callable[[], Any], request: Any, limit: int, show: Show) -> None:
     """Prints projects page by page, until there are no more or enough."""
     left = limit
     while left:
         request.page_size = min(left, 1000)
         page = call()
         for found in page.projects:
-            if as_json:
-                print(json_format.MessageToJson(found, indent=None, ensure_ascii=False))
-            else:
-                print(f"{found.name}  {found.title.de or found.title.en}")
+            show(found, f"{found.name}  {found.title.de or found.title.en}")
         left -= len(page.projects)
         request.page_token = page.next_page_token
         if not page.next_page_token:
             return
-
-
-def show(message: Message) -> None:
-    """Prints a message as JSON."""
-    print(json_format.MessageToJson(message, ensure_ascii=False))

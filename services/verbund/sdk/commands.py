@@ -1,11 +1,10 @@
 """`verbund token`: an access token for tools that have no client of the mesh, such as curl and grpcurl."""
 
-import json
 from pathlib import Path
 
 import click
 
-from verbund.options import home_option, json_option
+from verbund.options import Show, home_option, json_option
 from verbund.sdk.connection import connection
 
 
@@ -13,7 +12,7 @@ from verbund.sdk.connection import connection
 @click.argument("system", required=False, metavar="[SYSTEM]")
 @json_option
 @home_option
-def token(*, system: str | None, as_json: bool, named: Path | None) -> None:
+def token(*, system: str | None, show: Show, named: Path | None) -> None:
     """Print an access token of SYSTEM, got with the private key in the home: organisations/…/systems/….
 
     SYSTEM is one that ready.json lists; the operator's, where none is named. The token is good for some minutes, and
@@ -21,4 +20,4 @@ def token(*, system: str | None, as_json: bool, named: Path | None) -> None:
     """
     with connection(named, system) as client:
         value = client.tokens.token()
-    click.echo(json.dumps({"accessToken": value, "tokenType": "Bearer"}) if as_json else value)
+    show({"accessToken": value, "tokenType": "Bearer"}, value)

@@ -1,6 +1,5 @@
 """`verbund trace`: the tree of one request with what came of it later, or the latest ones."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ import click
 
 from verbund.embedded import home as homes
 from verbund.failure import Failure
-from verbund.options import home_option, json_option
+from verbund.options import Show, home_option, json_option
 from verbund.traces import drawing
 from verbund.traces.reader import LINKED_MAX, AmbiguousId, NoTraces, Reader
 from verbund.traces.tree import Tree, tree_of
@@ -46,7 +45,7 @@ def trace(
     listed: bool,
     limit: int,
     linked_max: int,
-    as_json: bool,
+    show: Show,
     wait_seconds: float,
     named: Path | None,
 ) -> None:
@@ -61,10 +60,11 @@ def trace(
     try:
         with Reader(database) as reader:
             if trace_id is None:
-                show_latest(reader, limit, as_json=as_json)
+                show_latest(reader, limit, show)
             else:
                 tree = awaited(reader, trace_id.lower(), wait_seconds)
-                show_tree(tree, linked_to(reader, tree, linked_max), as_json=as_json)
+                linked = linked_to(reader, tree, linked_max)
+                show(drawing.story_document(tree, linked), drawing.story(tree, linked))
     except NoTraces as error:
         raise Failure(str(error), who="You", remedy="start the mesh with `verbund up`, then send a request.") from None
     except AmbiguousId as error:
@@ -104,19 +104,8 @@ def linked_to(reader: Reader, tree: Tree, limit: int) -> Sequence[Tree]:
     return [tree_of(reader.trace(trace_id)) for trace_id in reader.linked(tree.trace_id, limit)]
 
 
-def show_tree(tree: Tree, linked: Sequence[Tree], *, as_json: bool) -> None:
-    """Prints one trace, and those that link to it."""
-    if as_json:
-        print(json.dumps(drawing.story_document(tree, linked), ensure_ascii=False, indent=2))
-    else:
-        print(*drawing.story(tree, linked), sep="\n")
-
-
-def show_latest(reader: Reader, limit: int, *, as_json: bool) -> None:
+def show_latest(reader: Reader, limit: int, show: Show) -> None:
     """Prints the latest traces, and what the store did not keep."""
     summaries = reader.latest(limit)
     counts = reader.counts()
-    if as_json:
-        print(json.dumps(drawing.listing(summaries, counts), ensure_ascii=False, indent=2))
-    else:
-        print(*drawing.table(summaries, counts), sep="\n")
+    show(drawing.listing(summaries, counts), drawing.table(summaries, counts))

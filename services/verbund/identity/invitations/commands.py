@@ -1,6 +1,5 @@
 """`verbund org …`: invite organisations, admit them, and join as one."""
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,8 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
-from google.protobuf import json_format
-from google.protobuf.message import Message
 
 from verbund.failure import ExitCode, Failure
 from verbund.identity.invitations.joining import KeyUnusable, accept, own_key
@@ -19,7 +16,7 @@ from verbund.identity.v1 import invitation_service_pb2 as pb
 from verbund.identity.v1 import organisation_service_pb2 as organisations
 from verbund.identity.v1.invitation_service_pb2_grpc import InvitationServiceStub
 from verbund.identity.v1.organisation_service_pb2_grpc import OrganisationServiceStub
-from verbund.options import home_option, json_option
+from verbund.options import Show, home_option, json_option
 from verbund.sdk.client import Client
 from verbund.sdk.connection import connection, failure_of
 from verbund.sdk.refusals import Refused
@@ -58,7 +55,7 @@ def invite(
     days: int,
     acting: str | None,
     named: Path | None,
-    as_json: bool,
+    show: Show,
 ) -> None:
     """Invite the organisation that shall have the id ID, as an operator.
 
@@ -77,13 +74,11 @@ def invite(
         request = pb.CreateInvitationRequest(invitation=wanted)
         made = InvitationServiceStub(client.channel).CreateInvitation(request, timeout=CALL_SECONDS)
         command = joining_command(made, gateway=str(client.http.base_url).rstrip("/"))
-    if as_json:
-        click.echo(json.dumps({"invitation": made.name, "code": made.code, "command": command}, indent=2))
-        return
-    click.echo(
+    show(
+        {"invitation": made.name, "code": made.code, "command": command},
         f"{title} is invited until {made.expire_time.ToDatetime():%Y-%m-%d}. Its administrator runs, with this mesh's"
         f" ca.pem:\n\n  {command}\n\nand types the code, which is told here and nowhere again:\n\n  {made.code}\n\n"
-        f"Then look at what was accepted, and admit:\n\n  verbund org admit {made.name}"
+        f"Then look at what was accepted, and admit:\n\n  verbund org admit {made.name}",
     )
 
 
@@ -124,7 +119,7 @@ def joining_command(invitation: pb.Invitation, *, gateway: str) -> str:
     help="The certificates that you trust for the gateway.",
 )
 @json_option
-def join(*, invitation: str, title: str, code_file: Any, key_file: Path, gateway: str, ca: Path, as_json: bool) -> None:
+def join(*, invitation: str, title: str, code_file: Any, key_file: Path, gateway: str, ca: Path, show: Show) -> None:
     """Accept INVITATION, invitations/…, for your organisation.
 
     The private key stays in its file: only the public part is sent. The code is read from a file, from the standard
@@ -140,16 +135,18 @@ def join(*, invitation: str, title: str, code_file: Any, key_file: Path, gateway
         raise Failure(f"{error}.", who="You", remedy="name another file for the key.", code=ExitCode.USAGE) from None
     except Refused as refused:
         raise unreachable(gateway, refused) if refused.reason == "" else failure_of(refused) from None
-    if as_json:
-        click.echo(as_text(answer))
-    elif answer.state == pb.INVITATION_STATE_ADMITTED:
-        click.echo(f"{answer.organisation} is a member of the mesh. {answer.system} gets tokens with {key_file}.")
-    else:
-        click.echo(
-            f"Accepted for {answer.organisation}. Tell those who run the mesh the thumbprint of your key:\n\n"
-            f"  {answer.kid}\n\nWhen they have admitted you, {answer.system} gets tokens with {key_file}."
-            " Keep that file to yourself."
-        )
+    show(answer, accepted(answer, key_file))
+
+
+def accepted(answer: pb.AcceptInvitationResponse, key_file: Path) -> str:
+    """What has become of the invitation, and what comes next."""
+    if answer.state == pb.INVITATION_STATE_ADMITTED:
+        return f"{answer.organisation} is a member of the mesh. {answer.system} gets tokens with {key_file}."
+    return (
+        f"Accepted for {answer.organisation}. Tell those who run the mesh the thumbprint of your key:\n\n"
+        f"  {answer.kid}\n\nWhen they have admitted you, {answer.system} gets tokens with {key_file}."
+        " Keep that file to yourself."
+    )
 
 
 def read_code(file: Any) -> str:
@@ -173,7 +170,7 @@ def unreachable(gateway: str, refused: Refused) -> Failure:
 @as_option
 @home_option
 @json_option
-def admit(*, invitation: str, yes: bool, acting: str | None, named: Path | None, as_json: bool) -> None:
+def admit(*, invitation: str, yes: bool, acting: str | None, named: Path | None, show: Show) -> None:
     """Admit who accepted INVITATION, as an operator, after a look at the title and the key that they sent."""
     with connection(named, acting) as client:
         stub = InvitationServiceStub(client.channel)
@@ -183,7 +180,7 @@ def admit(*, invitation: str, yes: bool, acting: str | None, named: Path | None,
         request = pb.AdmitInvitationRequest(name=invitation, etag=seen.etag)
         admitted = stub.AdmitInvitation(request, timeout=CALL_SECONDS)
     name = f"organisations/{admitted.organisation_id}"
-    click.echo(as_text(admitted) if as_json else f"{name} is a member, with the system {admitted.system_id}.")
+    show(admitted, f"{name} is a member, with the system {admitted.system_id}.")
 
 
 def ask(seen: pb.Invitation) -> None:
@@ -200,12 +197,12 @@ def ask(seen: pb.Invitation) -> None:
 @as_option
 @home_option
 @json_option
-def withdraw(*, invitation: str, acting: str | None, named: Path | None, as_json: bool) -> None:
+def withdraw(*, invitation: str, acting: str | None, named: Path | None, show: Show) -> None:
     """Withdraw INVITATION, as an operator: its code is worth nothing from now on."""
     with connection(named, acting) as client:
         request = pb.WithdrawInvitationRequest(name=invitation)
         withdrawn = InvitationServiceStub(client.channel).WithdrawInvitation(request, timeout=CALL_SECONDS)
-    click.echo(as_text(withdrawn) if as_json else f"{withdrawn.name} is withdrawn.")
+    show(withdrawn, f"{withdrawn.name} is withdrawn.")
 
 
 @org.command("list")
@@ -213,14 +210,12 @@ def withdraw(*, invitation: str, acting: str | None, named: Path | None, as_json
 @as_option
 @home_option
 @json_option
-def list_(*, invitations: bool, acting: str | None, named: Path | None, as_json: bool) -> None:
+def list_(*, invitations: bool, acting: str | None, named: Path | None, show: Show) -> None:
     """List the organisations of the mesh, one a line."""
     with connection(named, acting) as client:
         found: Sequence[Listed] = listed_invitations(client) if invitations else listed_organisations(client)
-    if as_json:
-        click.echo(json.dumps([json_format.MessageToDict(each) for each in found], ensure_ascii=False, indent=2))
-    else:
-        click.echo("".join(f"{line(each)}\n" for each in found), nl=False)
+    for each in found:
+        show(each, line(each))
 
 
 def listed_organisations(client: Client) -> list[organisations.Organisation]:
@@ -260,8 +255,3 @@ def line(found: Listed) -> str:
     return (
         f"{found.name}  {state:<9}  until {found.expire_time.ToDatetime():%Y-%m-%d}  {found.organisation_id}  {title}"
     )
-
-
-def as_text(message: Message) -> str:
-    """A message as JSON."""
-    return json.dumps(json_format.MessageToDict(message), ensure_ascii=False, indent=2)
