@@ -30,7 +30,8 @@ class Pace:
     It has `window_seconds` to lose; each byte wins back the time that it may take.
     """
 
-    def __init__(self, *, bytes_per_second_min: int, window_seconds: float) -> None:
+    def __init__(self, *, bytes_per_second_min: int, window_seconds: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._bytes_per_second_min = bytes_per_second_min
         self._window_seconds = window_seconds
         self._left_seconds = window_seconds
@@ -38,7 +39,7 @@ class Pace:
 
     def wait(self) -> None:
         """From now on we wait."""
-        self._waiting_since = time.monotonic()
+        self._waiting_since = self._clock()
 
     def moved(self, size: int) -> None:
         """What we waited for has come, or gone."""
@@ -52,12 +53,16 @@ class Pace:
 
     def _waited(self) -> float:
         since = self._waiting_since
-        return 0.0 if since is None else time.monotonic() - since
+        return 0.0 if since is None else self._clock() - since
 
 
 def pace_of(settings: ServingSettings) -> Pace:
     """The pace that the settings ask for."""
-    return Pace(bytes_per_second_min=settings.stream_bytes_per_second_min, window_seconds=settings.stream_pace_seconds)
+    return Pace(
+        bytes_per_second_min=settings.stream_bytes_per_second_min,
+        window_seconds=settings.stream_pace_seconds,
+        clock=time.monotonic,
+    )
 
 
 class Flow:

@@ -1,32 +1,49 @@
 """Whether the other side of a stream keeps up, and who has a place."""
 
-import time
-
 import pytest
 from verbund.serving.refusals import Exhausted
 from verbund.serving.streams import Pace, Places
 
 
-def test_only_waiting_counts() -> None:
+class Watch:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def pace(clock: Watch) -> Pace:
+    return Pace(bytes_per_second_min=1000, window_seconds=5, clock=clock)
+
+
+def test_only_waiting_counts(pace: Pace, clock: Watch) -> None:
     """A stream that we hold up ourselves is not slow; one that moves nothing while we wait is."""
-    pace = Pace(bytes_per_second_min=1000, window_seconds=0.05)
-    time.sleep(0.06)
+    clock.seconds += 6
     assert not pace.too_slow()
     pace.wait()
+    clock.seconds += 4.9
     assert not pace.too_slow()
-    time.sleep(0.06)
+    clock.seconds += 0.2
     assert pace.too_slow()
 
 
-def test_bytes_win_time_back_but_not_more_than_a_window() -> None:
+def test_bytes_win_time_back_but_not_more_than_a_window(pace: Pace, clock: Watch) -> None:
     """Who has sent a gigabyte may not rest for hours after it."""
-    pace = Pace(bytes_per_second_min=1000, window_seconds=0.05)
     pace.wait()
     pace.moved(1_000_000_000)
     pace.wait()
-    time.sleep(0.06)
+    clock.seconds += 6
     assert pace.too_slow()
-    pace.moved(60)
+    pace.moved(6000)
     assert not pace.too_slow()
 
 
