@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from verbund.__main__ import COMMANDS
+from verbund.commands import COMMANDS
 from verbund.errors.v1 import reason_pb2
 from verbund.serving.status import advice_of
 

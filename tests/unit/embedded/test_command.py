@@ -7,7 +7,7 @@ import sys
 import click
 import pytest
 from click.testing import CliRunner
-from verbund.__main__ import COMMANDS, Commands, is_installed
+from verbund.commands import COMMANDS, Commands, is_installed
 
 
 def verbund(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -47,6 +47,24 @@ def test_an_interrupted_command_says_so_by_its_code(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Commands, "get_command", lambda _self, _context, _name: interrupted)
     assert CliRunner().invoke(Commands(), ["up"]).exit_code == 130
+
+
+@pytest.mark.parametrize("loading", ["verbund.commands", "click", "verbund.embedded.up"])
+def test_a_command_that_still_loads_can_be_interrupted(loading: str) -> None:
+    """Whoever changes their mind at once gets the same end, and no traceback."""
+    script = f"""
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {loading!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from verbund.__main__ import main
+sys.argv[1:] = ["up", "--data-dir", "/proc/nobody", "--idp=none"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
 
 
 def test_an_area_that_is_not_installed_has_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
