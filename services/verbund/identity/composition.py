@@ -16,11 +16,14 @@ from verbund.identity.providers.hometoken import HomeTokens
 from verbund.identity.providers.outbound import Fetcher
 from verbund.identity.routes import TOKEN_PATH
 from verbund.identity.settings import IdentitySettings
+from verbund.identity.signon.choices import Choices
 from verbund.identity.signon.flow import SignOn
 from verbund.identity.signon.grants import SignOnGrants
 from verbund.identity.signon.http import SignOnRoutes
 from verbund.identity.signon.leaving import Leaving
 from verbund.identity.signon.parties import Parties, read_secret
+from verbund.identity.signon.relying import RelyingParty
+from verbund.identity.signon.sessions import Sessions
 from verbund.identity.signon.store import SignOnStore
 from verbund.identity.signon.upstream import Upstreams
 from verbund.identity.signon.userinfo import Userinfo
@@ -65,15 +68,18 @@ class OAuth:
     def sign_on_handlers(self, threads: Executor) -> Mapping[str, Handler]:
         """The handlers of the sign-on, by the names of their rules."""
         store, upstreams = SignOnStore(), Upstreams(self.fetcher)
+        choices = Choices(database=self.database, store=store)
+        sessions = Sessions(
+            database=self.database, store=store, exchange=self.exchange, publisher=self.publisher, clock=self.clock
+        )
         sign_on = SignOn(
             issuer=self.serving.issuer,
             database=self.database,
             store=store,
             parties=self.parties,
-            upstreams=upstreams,
-            home_tokens=self.home_tokens,
-            exchange=self.exchange,
-            publisher=self.publisher,
+            choices=choices,
+            relying_party=self._relying_party(store, choices, upstreams),
+            sessions=sessions,
             clock=self.clock,
         )
         leaving = Leaving(
@@ -81,7 +87,8 @@ class OAuth:
             database=self.database,
             store=store,
             parties=self.parties,
-            sign_on=sign_on,
+            choices=choices,
+            sessions=sessions,
             upstreams=upstreams,
             signer=self.signer,
         )
@@ -103,6 +110,18 @@ class OAuth:
             threads=threads,
         )
         return routes.handlers()
+
+    def _relying_party(self, store: SignOnStore, choices: Choices, upstreams: Upstreams) -> RelyingParty:
+        return RelyingParty(
+            issuer=self.serving.issuer,
+            database=self.database,
+            store=store,
+            choices=choices,
+            upstreams=upstreams,
+            home_tokens=self.home_tokens,
+            exchange=self.exchange,
+            clock=self.clock,
+        )
 
     @cached_property
     def terms(self) -> Terms:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from verbund.resources.names import NOBODY, OrganisationName, PersonName, ProviderName
+from verbund.serving.call import Call
 
+AUTHORIZE = "identity.signon.authorize"
 SIGN_ON_LIFE = timedelta(minutes=10)
 SESSION_LIFE = timedelta(hours=12)
 CODE_LIFE = timedelta(seconds=60)
@@ -22,6 +24,15 @@ REFRESH = re.compile(
     r"(?P<organisation>[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?)\.(?P<sid>[A-Za-z0-9_-]{22})\.(?P<count>[0-9]{1,9})\."
     r"(?P<mac>[0-9a-f]{64})"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """What a browser sent of itself: the keys in its cookies, the first a new one where it had none."""
+
+    key: str
+    session: str = ""
+    remembered: str = ""
 
 
 class Unanswerable(Exception):  # noqa: N818 - a refusal
@@ -165,6 +176,11 @@ def digest(text: str) -> bytes:
 def browser_name(cookie: str) -> OrganisationName:
     """On whose behalf a browser without a session acts."""
     return OrganisationName(f"browsers/{digest(cookie).hex()}")
+
+
+def acting(browser: Browser) -> Call:
+    """What is done for a browser without a session: it sees what it is under way with, and nobody else's."""
+    return Call.internal(AUTHORIZE, organisation=browser_name(browser.key))
 
 
 def pairwise(person: PersonName, sector: OrganisationName, key: bytes) -> str:

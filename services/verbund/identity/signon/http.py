@@ -14,9 +14,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from verbund.identity.routes import AFTER, BROWSER, ORGANISATION, SESSION
 from verbund.identity.signon import pages
-from verbund.identity.signon.domain import Unanswerable
-from verbund.identity.signon.flow import Browser, Choose, Consent, Outcome, Redirect, SignOn
+from verbund.identity.signon.domain import Browser, Unanswerable
+from verbund.identity.signon.flow import SignOn
 from verbund.identity.signon.leaving import SIGNED_OUT_PATH, Confirm, Leaving
+from verbund.identity.signon.outcomes import Choose, Consent, Outcome, Redirect
 from verbund.identity.signon.requests import one
 from verbund.identity.signon.texts import Texts, texts_for
 from verbund.identity.signon.userinfo import Userinfo

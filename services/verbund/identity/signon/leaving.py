@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from verbund.database.database import Database
-from verbund.identity.signon.domain import Party, Session, Unanswerable
-from verbund.identity.signon.flow import Browser, SignOn
+from verbund.identity.signon.choices import Choices
+from verbund.identity.signon.domain import Browser, Party, Session, Unanswerable
 from verbund.identity.signon.parties import Parties
 from verbund.identity.signon.requests import one
+from verbund.identity.signon.sessions import Sessions
 from verbund.identity.signon.store import SignOnStore
 from verbund.identity.signon.upstream import Upstreams
 from verbund.identity.tokens.signing import Signer
@@ -47,7 +48,8 @@ class Leaving:
         database: Database,
         store: SignOnStore,
         parties: Parties,
-        sign_on: SignOn,
+        choices: Choices,
+        sessions: Sessions,
         upstreams: Upstreams,
         signer: Signer,
     ) -> None:
@@ -55,7 +57,8 @@ class Leaving:
         self._database = database
         self._store = store
         self._parties = parties
-        self._sign_on = sign_on
+        self._choices = choices
+        self._sessions = sessions
         self._upstreams = upstreams
         self._signer = signer
 
@@ -63,12 +66,12 @@ class Leaving:
         """The answer to a logout request; raises Unanswerable where it wants to go where it may not."""
         named = self._named(one(pairs, "id_token_hint"))
         party, after = self._after(pairs, named)
-        session = self._sign_on.session(browser)
+        session = self._sessions.of(browser)
         if session is None:
             return Left(after)
         if not confirmed and (named is None or self._session_of(named, session) != session.session):
             return Confirm([(name, value) for name, value in pairs if name != "id_token_hint"])
-        self._sign_on.end(session)
+        self._sessions.end(session)
         at_home = self._at_home(session)
         return Left(at_home or after, kept(pairs, party) if at_home and party else "")
 
@@ -109,7 +112,7 @@ class Leaving:
     def _at_home(self, session: Session) -> str:
         """Where the session at home ends; empty where the provider does not do that, or is away."""
         try:
-            choice = self._sign_on.choice(session.provider)
+            choice = self._choices.of(session.provider)
             endpoint = self._upstreams.endpoints(choice).end_session
         except Unanswerable:
             return ""

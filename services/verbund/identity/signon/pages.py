@@ -5,7 +5,7 @@ from html import escape
 from urllib.parse import urlencode
 
 from verbund.identity.signon.domain import Choice, Unanswerable
-from verbund.identity.signon.flow import Choose, Consent
+from verbund.identity.signon.outcomes import Choose, Consent
 from verbund.identity.signon.texts import TEXTS, Texts
 from verbund.openid import pages
 from verbund.openid.requests import Pairs

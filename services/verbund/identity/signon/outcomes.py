@@ -1,0 +1,38 @@
+"""What comes of a browser's request: the way on, or a question to its person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verbund.identity.signon.domain import Choice, Party
+from verbund.identity.signon.requests import SignOnRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The browser goes to `location`; `session` is the key of a session that has begun, `chosen` who was chosen."""
+
+    location: str
+    session: str = ""
+    chosen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """The person is asked where they sign in."""
+
+    request: SignOnRequest
+    form: str
+    choices: Sequence[Choice]
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The person is asked whether a member may learn who they are."""
+
+    request: SignOnRequest
+    form: str
+    party: Party
+    session: str = ""
+
+
+Outcome = Redirect | Choose | Consent
