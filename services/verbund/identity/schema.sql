@@ -94,6 +94,8 @@ CREATE TABLE providers (
     resume_time timestamptz,
     create_time timestamptz NOT NULL,
     update_time timestamptz NOT NULL,
+    -- Of the addresses that people type to find where they sign in.
+    email_domains text[] COLLATE "C" DEFAULT '{}' NOT NULL CONSTRAINT providers_email_domains CHECK (cardinality(email_domains) <= 20),
     CONSTRAINT providers_suspended CHECK (state <> 'suspended' OR suspend_time IS NOT NULL),
     CONSTRAINT providers_name CHECK (starts_with(name, organisation || '/providers/'))
 );
@@ -101,6 +103,21 @@ CREATE INDEX providers_organisation_name ON providers (organisation, name);
 CREATE INDEX providers_state_time ON providers (greatest(suspend_time, resume_time)) WHERE suspend_time IS NOT NULL;
 -- A token leads to one organisation.
 CREATE UNIQUE INDEX providers_trusted ON providers (issuer, audience) WHERE state = 'active';
+-- A domain leads to the active providers of one organisation: see email_domain_taken.
+CREATE INDEX providers_of_email_domain ON providers USING gin (email_domains) WHERE state = 'active';
+
+-- Whether another organisation's active provider has one of these domains. Who asks holds the one lock on domains until the transaction ends,
+-- so that of two that want the same domain at once, the second finds the first one's.
+CREATE FUNCTION email_domain_taken(wanted text[], asking text)
+RETURNS boolean LANGUAGE sql VOLATILE SECURITY DEFINER
+BEGIN ATOMIC
+    SELECT pg_advisory_xact_lock(hashtextextended('identity.providers.email_domains', 0));
+    SELECT EXISTS (
+        SELECT FROM providers p WHERE p.state = 'active' AND p.organisation <> asking AND p.email_domains && wanted
+    );
+END;
+REVOKE EXECUTE ON FUNCTION email_domain_taken FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION email_domain_taken TO identity_service;
 
 -- Who is behind the pseudonyms: the one place with personal data, and the row that an erasure deletes.
 CREATE TABLE people (
@@ -362,6 +379,19 @@ BEGIN ATOMIC
 END;
 REVOKE EXECUTE ON FUNCTION sign_on_choices FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sign_on_choices TO identity_service;
+
+-- The same as sign_on_choices, of one e-mail domain.
+CREATE FUNCTION sign_on_choices_of(email_domain text)
+RETURNS TABLE (provider text, organisation text, title text, provider_title text, issuer text, audience text)
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 1
+BEGIN ATOMIC
+    SELECT p.name, p.organisation, o.title, p.title, p.issuer, p.audience
+    FROM providers p JOIN organisations o ON o.name = p.organisation
+    WHERE p.state = 'active' AND o.state = 'active' AND p.email_domains @> ARRAY[email_domain]
+    ORDER BY p.title, p.name LIMIT 20;
+END;
+REVOKE EXECUTE ON FUNCTION sign_on_choices_of FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION sign_on_choices_of TO identity_service;
 
 ALTER TABLE sign_ons ENABLE ROW LEVEL SECURITY;
 ALTER TABLE sign_ons FORCE ROW LEVEL SECURITY;

@@ -13,6 +13,7 @@ from verbund.serving.refusals import Forbidden, StateForbids
 
 # The roles that a sign-in can give, in the order in which tokens name them. It makes nobody an operator or a system.
 ROLES = ("admin", "approver", "caseworker", "viewer", "auditor", "dpo")
+PROVIDERS_MAX = 20  # of one organisation
 
 
 class State(StrEnum):
@@ -85,6 +86,7 @@ class Provider:
     issuer: str
     audience: str
     mapping: ClaimMapping
+    email_domains: tuple[str, ...] = ()
     state: State = State.DRAFT
     revision: int = 1
     create_time: datetime
@@ -101,9 +103,20 @@ class Provider:
         """Raises Stale where the caller read another revision."""
         etags.check(etag, self.etag, self.name)
 
-    def updated(self, *, title: str, issuer: str, audience: str, mapping: ClaimMapping, at: datetime) -> "Provider":
+    def updated(
+        self,
+        *,
+        title: str,
+        issuer: str,
+        audience: str,
+        mapping: ClaimMapping,
+        email_domains: tuple[str, ...],
+        at: datetime,
+    ) -> "Provider":
         """With another content; raises StateForbids where that would make its people those of another provider."""
-        changed = replace(self, title=title, issuer=issuer, audience=audience, mapping=mapping)
+        changed = replace(
+            self, title=title, issuer=issuer, audience=audience, mapping=mapping, email_domains=email_domains
+        )
         if changed == self:
             return self
         if (issuer, audience) != (self.issuer, self.audience) and self.state is not State.DRAFT:
@@ -146,3 +159,23 @@ def taken(provider: ProviderName) -> StateForbids:
     return StateForbids(
         provider, type="ISSUER_TAKEN", description="An active provider has this issuer and audience already."
     )
+
+
+def domain_taken(provider: ProviderName) -> StateForbids:
+    """The refusal of a second organisation with an e-mail domain; whose it is already is not told."""
+    return StateForbids(
+        provider,
+        type="EMAIL_DOMAIN_TAKEN",
+        description="An active provider of another organisation has one of the e-mail domains already. "
+        "Where it is yours, tell whoever runs the mesh.",
+    )
+
+
+def refuse_too_many(count: int, organisation: OrganisationName) -> None:
+    """Raises StateForbids where an organisation has as many providers as it may have."""
+    if count >= PROVIDERS_MAX:
+        raise StateForbids(
+            organisation,
+            type="PROVIDERS_MAX",
+            description=f"An organisation has {PROVIDERS_MAX} providers at most: change a draft.",
+        )

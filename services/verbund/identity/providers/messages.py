@@ -25,6 +25,7 @@ CHANGEABLE = (
     "default_roles",
     "assurance_mappings",
     "required_claims",
+    "email_domains",
 )
 
 
@@ -35,6 +36,7 @@ class Content(TypedDict):
     issuer: str
     audience: str
     mapping: ClaimMapping
+    email_domains: tuple[str, ...]
 
 
 def content_of(provider: pb.Provider, *, mesh: str) -> Content:
@@ -43,7 +45,11 @@ def content_of(provider: pb.Provider, *, mesh: str) -> Content:
     if violations:
         raise Invalid(*violations)
     return Content(
-        title=provider.title, issuer=provider.issuer, audience=provider.audience, mapping=mapping_of(provider)
+        title=provider.title,
+        issuer=provider.issuer,
+        audience=provider.audience,
+        mapping=mapping_of(provider),
+        email_domains=tuple(provider.email_domains),
     )
 
 
@@ -101,6 +107,7 @@ def to_proto(provider: Provider) -> pb.Provider:
             pb.AssuranceMapping(acr=acr, assurance=level(number)) for acr, number in mapping.assurances.items()
         ],
         required_claims=mapping.required_claims,
+        email_domains=provider.email_domains,
         state=STATES[provider.state],
         etag=provider.etag,
         create_time=timestamp(provider.create_time),

@@ -7,7 +7,15 @@ from verbund.identity.keys.publication import Publisher
 from verbund.identity.leaves import answered
 from verbund.identity.organisations.store import OrganisationStore
 from verbund.identity.providers import messages
-from verbund.identity.providers.domain import Provider, SignIn, TokenRefused, refuse_stranger, refused
+from verbund.identity.providers.domain import (
+    Provider,
+    SignIn,
+    State,
+    TokenRefused,
+    refuse_stranger,
+    refuse_too_many,
+    refused,
+)
 from verbund.identity.providers.hometoken import HomeTokens
 from verbund.identity.providers.messages import to_proto
 from verbund.identity.providers.store import ProviderStore
@@ -49,6 +57,8 @@ class ProviderServicer:
         with self._database.transaction(call) as tx:
             self._organisations.find(tx, parent)
             refuse_stranger(parent, call)
+            self._organisations.lock(tx, parent)  # two that come at once are counted one after the other
+            refuse_too_many(self._providers.count(tx, parent), parent)
             new = Provider(
                 name=ProviderName(f"{parent}/providers/{request.provider_id}"),
                 organisation=parent,
@@ -76,7 +86,7 @@ class ProviderServicer:
         return pb.ListProvidersResponse(providers=shown, next_page_token=page.next_token(found))
 
     def UpdateProvider(self, request: pb.UpdateProviderRequest, call: Call) -> pb.Provider:
-        """Changes title and mapping, in a draft issuer and audience too."""
+        """Changes title, mapping and e-mail domains, in a draft issuer and audience too."""
         chosen = masks.paths(request.update_mask, request.provider, messages.CHANGEABLE)
         with self._database.transaction(call) as tx:
             present = self._providers.lock(tx, ProviderName(request.provider.name))
@@ -138,5 +148,7 @@ class ProviderServicer:
         """Saves what changed, if anything did, and answers."""
         if changed is present:
             return tx.answer(to_proto(present))
+        if changed.state is State.ACTIVE and changed.email_domains:
+            self._providers.refuse_taken_domains(tx, changed)
         self._providers.save(tx, changed)
         return answered(tx, call, verb, to_proto(changed), organisation=changed.organisation)

@@ -7,7 +7,7 @@ import psycopg.errors
 from psycopg.types.json import Jsonb
 
 from verbund.database.rows import Rows, Transaction
-from verbund.identity.providers.domain import ClaimMapping, Provider, State, taken
+from verbund.identity.providers.domain import ClaimMapping, Provider, State, domain_taken, taken
 from verbund.resources.names import OrganisationName, ProviderName
 from verbund.serving.refusals import Absent, Exists
 
@@ -15,33 +15,35 @@ NAME_TAKEN = "providers_pkey"
 ISSUER_TAKEN = "providers_trusted"
 
 FIND = """
-    SELECT name, organisation, title, issuer, audience, mapping, state, revision, suspend_time, resume_time,
-        create_time, update_time
+    SELECT name, organisation, title, issuer, audience, mapping, email_domains, state, revision, suspend_time,
+        resume_time, create_time, update_time
     FROM identity.providers WHERE name = %(name)s
 """
 LOCK = """
-    SELECT name, organisation, title, issuer, audience, mapping, state, revision, suspend_time, resume_time,
-        create_time, update_time
+    SELECT name, organisation, title, issuer, audience, mapping, email_domains, state, revision, suspend_time,
+        resume_time, create_time, update_time
     FROM identity.providers WHERE name = %(name)s FOR UPDATE
 """
 LIST = """
-    SELECT name, organisation, title, issuer, audience, mapping, state, revision, suspend_time, resume_time,
-        create_time, update_time
+    SELECT name, organisation, title, issuer, audience, mapping, email_domains, state, revision, suspend_time,
+        resume_time, create_time, update_time
     FROM identity.providers WHERE organisation = %(organisation)s AND name > %(after)s ORDER BY name LIMIT %(size)s
 """
 INSERT = """
-    INSERT INTO identity.providers (name, organisation, title, issuer, audience, mapping, state, revision,
-        create_time, update_time)
-    VALUES (%(name)s, %(organisation)s, %(title)s, %(issuer)s, %(audience)s, %(mapping)s, %(state)s, %(revision)s,
-        %(create_time)s, %(update_time)s)
+    INSERT INTO identity.providers (name, organisation, title, issuer, audience, mapping, email_domains, state,
+        revision, create_time, update_time)
+    VALUES (%(name)s, %(organisation)s, %(title)s, %(issuer)s, %(audience)s, %(mapping)s, %(email_domains)s, %(state)s,
+        %(revision)s, %(create_time)s, %(update_time)s)
 """
 SAVE = """
     UPDATE identity.providers
-    SET title = %(title)s, issuer = %(issuer)s, audience = %(audience)s, mapping = %(mapping)s, state = %(state)s,
-        revision = %(revision)s, update_time = %(update_time)s, suspend_time = %(suspend_time)s,
-        resume_time = %(resume_time)s
+    SET title = %(title)s, issuer = %(issuer)s, audience = %(audience)s, mapping = %(mapping)s,
+        email_domains = %(email_domains)s, state = %(state)s, revision = %(revision)s, update_time = %(update_time)s,
+        suspend_time = %(suspend_time)s, resume_time = %(resume_time)s
     WHERE name = %(name)s
 """
+COUNT = "SELECT count(*) AS number FROM identity.providers WHERE organisation = %(organisation)s"
+DOMAIN_TAKEN = "SELECT identity.email_domain_taken(%(email_domains)s, %(organisation)s) AS taken"
 
 
 class ProviderStore:
@@ -59,6 +61,20 @@ class ProviderStore:
         """The organisation's providers whose names follow `after`, by name."""
         return [provider_of(row) for row in rows.all(LIST, organisation=organisation, after=after, size=size)]
 
+    def count(self, tx: Transaction, organisation: OrganisationName) -> int:
+        """How many providers an organisation has."""
+        row = tx.one(COUNT, organisation=organisation)
+        return int(row["number"]) if row else 0
+
+    def refuse_taken_domains(self, tx: Transaction, changed: Provider) -> None:
+        """Raises StateForbids where an active provider of another organisation has a domain of this one.
+
+        Until the transaction ends, nobody else's change of an active provider's domains comes in between.
+        """
+        row = tx.one(DOMAIN_TAKEN, email_domains=list(changed.email_domains), organisation=changed.organisation)
+        if row is None or row["taken"]:
+            raise domain_taken(changed.name)
+
     def insert(self, tx: Transaction, new: Provider) -> None:
         """A new provider; raises Exists where the name is taken."""
         try:
@@ -70,6 +86,7 @@ class ProviderStore:
                 issuer=new.issuer,
                 audience=new.audience,
                 mapping=mapping_row(new.mapping),
+                email_domains=list(new.email_domains),
                 state=new.state,
                 revision=new.revision,
                 create_time=new.create_time,
@@ -90,6 +107,7 @@ class ProviderStore:
                 issuer=changed.issuer,
                 audience=changed.audience,
                 mapping=mapping_row(changed.mapping),
+                email_domains=list(changed.email_domains),
                 state=changed.state,
                 revision=changed.revision,
                 update_time=changed.update_time,
@@ -111,7 +129,8 @@ def found(row: dict[str, Any] | None, name: str) -> Provider:
 
 def provider_of(row: dict[str, Any]) -> Provider:
     """The provider in a row."""
-    return Provider(**row | {"state": State(row["state"]), "mapping": mapping_of(row["mapping"])})
+    read = {"state": State(row["state"]), "mapping": mapping_of(row["mapping"])}
+    return Provider(**row | read | {"email_domains": tuple(row["email_domains"])})
 
 
 def mapping_of(stored: dict[str, Any]) -> ClaimMapping:

@@ -159,6 +159,7 @@ class Provider(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    EMAIL_DOMAINS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The resource name, `organisations/{organisation}/providers/{provider}`."""
     title: _builtins.str
@@ -205,6 +206,15 @@ class Provider(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the provider was last changed."""
 
+    @_builtins.property
+    def email_domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The domains of the e-mail addresses of the organisation's people, in lower case and as DNS has them (`xn--…`): whoever types an address at
+        the sign-on is sent to this provider, where the domain is exactly one of these. They only save a person the choice from the list: they prove
+        nothing, neither whose a domain is nor that an address exists, and no address signs anybody in or decides what somebody may do. A domain
+        leads to one organisation: while an active provider of another one has it, the change or the activation is refused. Domains at which
+        everybody gets an address belong to no organisation; whoever runs the mesh sees every provider's domains, and takes such ones away.
+        """
+
     def __init__(
         self,
         *,
@@ -223,10 +233,11 @@ class Provider(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        email_domains: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurance_mappings", b"assurance_mappings", "audience", b"audience", "create_time", b"create_time", "default_roles", b"default_roles", "email_claim", b"email_claim", "etag", b"etag", "issuer", b"issuer", "name", b"name", "name_claim", b"name_claim", "required_claims", b"required_claims", "role_mappings", b"role_mappings", "roles_claim", b"roles_claim", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assurance_mappings", b"assurance_mappings", "audience", b"audience", "create_time", b"create_time", "default_roles", b"default_roles", "email_claim", b"email_claim", "email_domains", b"email_domains", "etag", b"etag", "issuer", b"issuer", "name", b"name", "name_claim", b"name_claim", "required_claims", b"required_claims", "role_mappings", b"role_mappings", "roles_claim", b"roles_claim", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

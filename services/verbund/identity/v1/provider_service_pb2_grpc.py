@@ -83,7 +83,7 @@ class ProviderServiceServicer:
     """
 
     def CreateProvider(self, request, context):
-        """Registers a provider as a draft.
+        """Registers a provider as a draft. An organisation has twenty at most.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,7 +119,8 @@ class ProviderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ActivateProvider(self, request, context):
-        """Lets people sign in by the provider, after a token of it was tried with success. One active provider has an issuer and audience.
+        """Lets people sign in by the provider, after a token of it was tried with success. One active provider has an issuer and audience, and
+        the active providers of one organisation have an e-mail domain.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class ProviderServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ProviderServiceAsyncStub: ...
     CreateProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.CreateProviderRequest, _provider_service_pb2.Provider]
-    """Registers a provider as a draft."""
+    """Registers a provider as a draft. An organisation has twenty at most."""
     GetProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.GetProviderRequest, _provider_service_pb2.Provider]
     """Reads one provider."""
     ListProviders: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.ListProvidersRequest, _provider_service_pb2.ListProvidersResponse]
@@ -50,7 +50,9 @@ class ProviderServiceStub:
     TestProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.TestProviderRequest, _provider_service_pb2.TestProviderResponse]
     """Tells what would come of a token of the provider, in any state. Nothing is kept of it."""
     ActivateProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.ActivateProviderRequest, _provider_service_pb2.Provider]
-    """Lets people sign in by the provider, after a token of it was tried with success. One active provider has an issuer and audience."""
+    """Lets people sign in by the provider, after a token of it was tried with success. One active provider has an issuer and audience, and
+    the active providers of one organisation have an e-mail domain.
+    """
     SuspendProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.SuspendProviderRequest, _provider_service_pb2.Provider]
     """Suspends a provider: its people get no more tokens, and those they hold end within the mesh at once."""
 
@@ -64,7 +66,7 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.CreateProviderRequest, _provider_service_pb2.Provider]  # type: ignore[assignment]
-    """Registers a provider as a draft."""
+    """Registers a provider as a draft. An organisation has twenty at most."""
     GetProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.GetProviderRequest, _provider_service_pb2.Provider]  # type: ignore[assignment]
     """Reads one provider."""
     ListProviders: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.ListProvidersRequest, _provider_service_pb2.ListProvidersResponse]  # type: ignore[assignment]
@@ -76,7 +78,9 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     TestProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.TestProviderRequest, _provider_service_pb2.TestProviderResponse]  # type: ignore[assignment]
     """Tells what would come of a token of the provider, in any state. Nothing is kept of it."""
     ActivateProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.ActivateProviderRequest, _provider_service_pb2.Provider]  # type: ignore[assignment]
-    """Lets people sign in by the provider, after a token of it was tried with success. One active provider has an issuer and audience."""
+    """Lets people sign in by the provider, after a token of it was tried with success. One active provider has an issuer and audience, and
+    the active providers of one organisation have an e-mail domain.
+    """
     SuspendProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.SuspendProviderRequest, _provider_service_pb2.Provider]  # type: ignore[assignment]
     """Suspends a provider: its people get no more tokens, and those they hold end within the mesh at once."""
 
@@ -93,7 +97,7 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.CreateProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.Provider, _abc.Awaitable[_provider_service_pb2.Provider]]:
-        """Registers a provider as a draft."""
+        """Registers a provider as a draft. An organisation has twenty at most."""
 
     @_abc_1.abstractmethod
     def GetProvider(
@@ -135,7 +139,9 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.ActivateProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.Provider, _abc.Awaitable[_provider_service_pb2.Provider]]:
-        """Lets people sign in by the provider, after a token of it was tried with success. One active provider has an issuer and audience."""
+        """Lets people sign in by the provider, after a token of it was tried with success. One active provider has an issuer and audience, and
+        the active providers of one organisation have an e-mail domain.
+        """
 
     @_abc_1.abstractmethod
     def SuspendProvider(
