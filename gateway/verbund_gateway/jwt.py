@@ -11,6 +11,8 @@ FILTER = "envoy.filters.http.jwt_authn"
 PROVIDER = "mesh"
 CLAIMS = "claims"  # the token's payload in the filter's metadata
 TYPE = "extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+PER_ROUTE = "extensions.filters.http.jwt_authn.v3.PerRouteConfig"
+UNLESS_MISSING = "unless_missing"
 
 
 def authentication(settings: GatewaySettings, jwks: Mapping[str, Any]) -> Config:
@@ -28,10 +30,13 @@ def authentication(settings: GatewaySettings, jwks: Mapping[str, Any]) -> Config
         # A verified token is remembered, and forgotten with the keys: this filter is made anew when they change.
         "jwt_cache_config": {"jwt_cache_size": 1000},
     }
+    needed = {"provider_name": PROVIDER}
     return typed(
         TYPE,
         providers={PROVIDER: provider},
-        rules=[{"match": {"prefix": "/"}, "requires": {"provider_name": PROVIDER}}],
+        rules=[{"match": {"prefix": "/"}, "requires": needed}],
+        # For routes that say so: no token, or a good one.
+        requirement_map={UNLESS_MISSING: {"requires_any": {"requirements": [needed, {"allow_missing": {}}]}}},
         bypass_cors_preflight=True,
         # Its own answer repeats the whole URL in WWW-Authenticate, and says what is wrong with the token.
         strip_failure_response=True,
@@ -69,6 +74,11 @@ def discovered(source: Config) -> Config:
     }
 
 
+def unless_missing() -> Config:
+    """A route that lets those pass who have no token, and refuses a bad one."""
+    return {FILTER: typed(PER_ROUTE, requirement_name=UNLESS_MISSING)}
+
+
 def switched_off() -> Config:
     """A route that asks for no token."""
-    return {FILTER: typed("extensions.filters.http.jwt_authn.v3.PerRouteConfig", disabled=True)}
+    return {FILTER: typed(PER_ROUTE, disabled=True)}

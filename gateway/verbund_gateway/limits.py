@@ -1,5 +1,7 @@
 """How often a caller may call, by the rule's rate class."""
 
+from collections.abc import Sequence
+
 from verbund.policy.table import Rule
 from verbund.policy.v1 import policy_pb2 as pb
 
@@ -11,6 +13,9 @@ FILTER = "envoy.filters.http.local_ratelimit"
 BUFFER = "envoy.filters.http.buffer"
 BODY = "envoy.filters.http.body_size_limit"
 CLASS, CALLER, ADDRESS = "class", "caller", "masked_remote_address"
+STRANGER = "stranger"
+# Whom an allowance belongs to, by the descriptor's entries behind the class.
+COUNTED = ((CALLER,), (ADDRESS,), (STRANGER, ADDRESS))
 
 
 def limiter(settings: GatewaySettings) -> Config:
@@ -29,7 +34,7 @@ def limiter(settings: GatewaySettings) -> Config:
         filter_enabled=always,
         filter_enforced=always,
         descriptors=[
-            descriptor(settings, rate, calls, caller) for rate, calls in classes.items() for caller in (CALLER, ADDRESS)
+            descriptor(settings, rate, calls, counts) for rate, calls in classes.items() for counts in COUNTED
         ],
         rate_limits=counted(),
         max_dynamic_descriptors=settings.rate_callers_max,
@@ -63,10 +68,13 @@ def unbounded_body() -> Config:
     return {BODY: typed("config.route.v3.FilterConfig", disabled=True)}
 
 
-def descriptor(settings: GatewaySettings, rate: int, calls: int, caller: str) -> Config:
+def descriptor(settings: GatewaySettings, rate: int, calls: int, counts: Sequence[str]) -> Config:
     """The allowance of a class. The caller's entry has no value: every value gets a bucket of its own."""
     return {
-        "entries": [{"key": CLASS, "value": pb.Rate.Name(pb.Rate.ValueType(rate))}, {"key": caller}],
+        "entries": [
+            {"key": CLASS, "value": pb.Rate.Name(pb.Rate.ValueType(rate))},
+            *({"key": key} for key in counts),
+        ],
         "token_bucket": {
             "max_tokens": calls,
             "tokens_per_fill": calls,
@@ -78,8 +86,10 @@ def descriptor(settings: GatewaySettings, rate: int, calls: int, caller: str) ->
 def counted() -> list[Config]:
     """What a call is counted as: by the token's subject, or by the client's address where the route asks for no token.
 
-    Which of the two is said by the route's metadata.
+    Which of the two is said by the route's metadata; where an area refuses those without a token itself, it is both.
     """
+    # Whoever has one IPv6 address has the 2^64 of its network.
+    address = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}
     subject = {"key": jwt.FILTER, "path": [{"key": jwt.CLAIMS}, {"key": "sub"}]}
     return [
         {
@@ -88,14 +98,15 @@ def counted() -> list[Config]:
                 {"metadata": {"descriptor_key": CALLER, "metadata_key": subject, "source": "DYNAMIC"}},
             ]
         },
-        # Whoever has one IPv6 address has the 2^64 of its network.
-        {
-            "actions": [
-                of_route(ADDRESS),
-                {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}},
-            ]
-        },
+        {"actions": [of_route(ADDRESS), address]},
+        {"actions": [of_route(STRANGER), without_token(), address]},
     ]
+
+
+def without_token() -> Config:
+    """Only calls that bring no token are counted so. What else there is in that header, the rule has refused."""
+    absent = {"name": "authorization", "present_match": True, "invert_match": True}
+    return {"header_value_match": {"descriptor_key": STRANGER, "descriptor_value": "true", "headers": [absent]}}
 
 
 def of_route(counts: str) -> Config:
@@ -104,7 +115,7 @@ def of_route(counts: str) -> Config:
     return {"metadata": {"descriptor_key": CLASS, "metadata_key": key, "source": "ROUTE_ENTRY"}}
 
 
-def metadata_of(rule: Rule) -> dict[str, str]:
-    """What a route's metadata says of the rule's rate class."""
-    counts = ADDRESS if rule.audience == pb.AUDIENCE_PUBLIC else CALLER
-    return {f"{counts}_{CLASS}": pb.Rate.Name(pb.Rate.ValueType(rule.rate))}
+def metadata_of(rule: Rule, *, strangers: bool = False) -> dict[str, str]:
+    """What a route's metadata says of the rule's rate class; `strangers` without a token come through too."""
+    counted = [ADDRESS] if rule.audience == pb.AUDIENCE_PUBLIC else [CALLER, STRANGER][: 1 + strangers]
+    return {f"{counts}_{CLASS}": pb.Rate.Name(pb.Rate.ValueType(rule.rate)) for counts in counted}

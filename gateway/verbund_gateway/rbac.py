@@ -22,12 +22,11 @@ def default() -> Config:
     return extension(FILTER, "extensions.filters.http.rbac.v3.RBAC", rules={"action": "ALLOW", "policies": {}})
 
 
-def on_route(rule: Rule) -> Config:
-    """The filter on the route of a rule: everything is allowed but what the rule denies."""
+def on_route(denied: Config) -> Config:
+    """The filter on a route: everything is allowed but what is denied, by reason."""
     return {
         FILTER: typed(
-            "extensions.filters.http.rbac.v3.RBACPerRoute",
-            rbac={"rules": {"action": "DENY", "policies": policies(rule)}},
+            "extensions.filters.http.rbac.v3.RBACPerRoute", rbac={"rules": {"action": "DENY", "policies": denied}}
         )
     }
 
@@ -46,10 +45,23 @@ def policies(rule: Rule) -> Config:
     return denied
 
 
+def policies_of_known(rule: Rule) -> Config:
+    """What a rule denies where the area itself refuses those without a token: to those who have one, the same.
+
+    Who brings anything else as proof is not let pass as somebody who brings nothing.
+    """
+    unproven = {"and_ids": {"ids": [{"header": {"name": "authorization", "present_match": True}}, {"not_id": KNOWN}]}}
+    return {TOKEN: policy(unproven)} | {
+        reason: policy({"and_ids": {"ids": [KNOWN, *denied["principals"]]}})
+        for reason, denied in policies(rule).items()
+        if reason != TOKEN
+    }
+
+
 def allowed(rule: Rule) -> Config:
     """The callers with a token whose roles hold the rule's permission, and where need be are operators."""
     if not rule.permission:
-        return claim("sub", {"present_match": True})
+        return KNOWN
     holders = roles(roles_holding(rule.permission))
     if rule.audience == pb.AUDIENCE_OPERATOR:
         return {"and_ids": {"ids": [roles({"operator"}), holders]}}
@@ -86,3 +98,6 @@ def claim(name: str, value: Config) -> Config:
     """The callers in whose verified token a claim has a value."""
     path = [{"key": jwt.CLAIMS}, {"key": name}]
     return {"sourced_metadata": {"metadata_matcher": {"filter": jwt.FILTER, "path": path, "value": value}}}
+
+
+KNOWN = claim("sub", {"present_match": True})  # the callers with a token

@@ -142,9 +142,6 @@ def grpc_path(path: str) -> Config:
 def http_route(settings: GatewaySettings, route: HttpRoute) -> Config:
     """A plain HTTP route of an area."""
     methods = "|".join(sorted(route.methods))
-    off = transcoding.switched_off()
-    if route.rule.audience == pb.AUDIENCE_PUBLIC:
-        off |= jwt.switched_off()
     found = {
         "name": route.rule.name,
         "match": {
@@ -156,10 +153,10 @@ def http_route(settings: GatewaySettings, route: HttpRoute) -> Config:
             "retry_policy": retries(route.rule),
             **(streaming(settings) if route.streaming else {"timeout": seconds(settings.call_seconds_max)}),
         },
-        **ruled(route.rule),
+        **ruled(route.rule, refuses_itself=route.refuses_itself),
         **({} if route.cookies else without_cookies()),
     }
-    found["typed_per_filter_config"] |= off | sessions.switches(settings, route)
+    found["typed_per_filter_config"] |= transcoding.switched_off() | sessions.switches(settings, route)
     return found
 
 
@@ -218,12 +215,18 @@ def without_cookies() -> Config:
     return {"request_headers_to_remove": ["cookie"]}
 
 
-def ruled(rule: Rule) -> Config:
-    """What a rule puts on its route."""
-    switches = jwt.switched_off() if rule.audience == pb.AUDIENCE_PUBLIC else {}
+def ruled(rule: Rule, *, refuses_itself: bool = False) -> Config:
+    """What a rule puts on its route; where the area `refuses_itself`, those without a token pass, and are counted."""
+    switches: Config = {}
+    if rule.audience == pb.AUDIENCE_PUBLIC:
+        switches = jwt.switched_off()
+    elif refuses_itself:
+        switches = jwt.unless_missing()
+    denied = rbac.policies_of_known(rule) if refuses_itself else rbac.policies(rule)
+    said = refusals.metadata_of(rule) | limits.metadata_of(rule, strangers=refuses_itself)
     return {
-        "metadata": {"filter_metadata": {METADATA: refusals.metadata_of(rule) | limits.metadata_of(rule)}},
-        "typed_per_filter_config": rbac.on_route(rule) | switches,
+        "metadata": {"filter_metadata": {METADATA: said}},
+        "typed_per_filter_config": rbac.on_route(denied) | switches,
     }
 
 

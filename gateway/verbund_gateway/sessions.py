@@ -5,7 +5,9 @@ browser sends from another site changes nothing, whatever cookies come with it.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
+from verbund.console.routes import SESSION_COOKIES, SIGNED_OUT_PATH
 from verbund.policy.table import HttpRoute
 
 from verbund_gateway import jwt, rbac, transcoding
@@ -18,18 +20,14 @@ FILTER, WALL = "envoy.filters.http.oauth2", "verbund.filters.cross_site"
 SIEVE = "envoy.filters.http.lua"
 OAUTH2 = "extensions.filters.http.oauth2.v3"
 CLIENT, CROSS_SITE = "console", "CROSS_SITE"
-CALLBACK_PATH, SIGN_OUT_PATH, SIGNED_OUT_PATH = "/console/callback", "/console/signout", "/console/signed-out"
+CALLBACK_PATH, SIGN_OUT_PATH = "/console/callback", "/console/signout"
 CLIENT_SECRET, COOKIE_SECRET = "console-client", "browser-cookies"
 SAFE_METHODS = "GET|HEAD|OPTIONS"
 SESSION_SECONDS = 12 * 3600
 SIGN_ON_SECONDS = 600
-# Of the same host, over TLS, for every path: what the prefix __Host- makes browsers see to.
 COOKIES = {
-    "bearer_token": "__Host-verbund-token",
-    "oauth_hmac": "__Host-verbund-hmac",
-    "oauth_expires": "__Host-verbund-expires",
-    "id_token": "__Host-verbund-id",
-    "refresh_token": "__Host-verbund-refresh",
+    **SESSION_COOKIES,
+    # Of a sign-on that is under way: each has its own, so that two tabs do not disturb each other.
     "oauth_nonce": "__Host-verbund-nonce",
     "code_verifier": "__Host-verbund-verifier",
 }
@@ -138,18 +136,7 @@ def oauth2(settings: GatewaySettings) -> Config:
         "default_refresh_token_expires_in": seconds(SESSION_SECONDS),
         "csrf_token_expires_in": seconds(SIGN_ON_SECONDS),
         "code_verifier_token_expires_in": seconds(SIGN_ON_SECONDS),
-        "cookie_configs": {
-            f"{name}_cookie_config": cookie
-            for name in (
-                "bearer_token",
-                "oauth_hmac",
-                "oauth_expires",
-                "id_token",
-                "refresh_token",
-                "oauth_nonce",
-                "code_verifier",
-            )
-        },
+        "cookie_configs": {f"{name}_cookie_config": cookie for name in COOKIES},
         "stat_prefix": "edge",
     }
 
@@ -161,13 +148,18 @@ def secret(settings: GatewaySettings, name: str) -> Config:
 
 def switches(settings: GatewaySettings, route: HttpRoute) -> Config:
     """What a route asks of these filters."""
-    works = switched_on(settings) if route.browser and has_sessions(settings) else {}
+    works = switched_on(settings, **passing(route)) if route.browser and has_sessions(settings) else {}
     return works | (own_cookies(route.cookies) if route.cookies else {})
 
 
-def switched_on(settings: GatewaySettings) -> Config:
+def switched_on(settings: GatewaySettings, **more: Any) -> Config:
     """A route on which the filter works."""
-    return {FILTER: typed(f"{OAUTH2}.OAuth2PerRoute", config=oauth2(settings))}
+    return {FILTER: typed(f"{OAUTH2}.OAuth2PerRoute", config=oauth2(settings) | more)}
+
+
+def passing(route: HttpRoute) -> Config:
+    """What lets those pass who have no session, without their cookies, where the area refuses them itself."""
+    return {"allow_failed_matcher": [{"name": ":method", "present_match": True}]} if route.refuses_itself else {}
 
 
 def routes(settings: GatewaySettings) -> list[Config]:

@@ -101,6 +101,12 @@ DESK: dict[str, Fragment] = {
         "parameters": [CONDITION],
         "responses": answers("The stylesheet.", "text/css", {"type": "string"}),
     },
+    "console.signed-in.read": {
+        "summary": "Says that a person is signed in",
+        "description": "For people: who signed in again in a new tab goes back to the other one.",
+        "parameters": [LANGUAGE],
+        "responses": shown(),
+    },
     "console.signed-out.read": {
         "summary": "Says that a person is signed out",
         "description": "For people.",
@@ -140,7 +146,7 @@ DESK: dict[str, Fragment] = {
         "summary": "Takes the form of a delivery's page",
         "description": (
             "For people: accepts, rejects or withdraws. It is taken from the mesh's own pages only; programs call "
-            "the exchange's methods."
+            "the exchange's methods. Who is not signed in any more gets a page with what they entered, to send again."
         ),
         "parameters": DELIVERY,
         "requestBody": {

@@ -1,5 +1,8 @@
 """The plain HTTP routes of the console, with their rules: pages are HTTP."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from verbund.policy.table import HttpRoute, Rule
 from verbund.policy.v1 import policy_pb2 as pb
 
@@ -9,12 +12,22 @@ PAGES_PATH = "/docs/"
 PROTOS_PATH = "/protos.zip"
 START_PATH = "/console/"
 STYLE_PATH = "/console/style.css"
+SIGNED_IN_PATH = "/console/signed-in"
 SIGNED_OUT_PATH = "/console/signed-out"
 PROJECTS_PATH = "/console/projects"
 DELIVERIES_PATH = "/console/deliveries/"
 DECISIONS_PATH = "/console/decisions/"
 READ = ("GET", "HEAD")
 LANGUAGE_COOKIE = "__Host-verbund-language"
+# What the gateway keeps of a session in the browser, by its own words. The prefix __Host- makes browsers see to it that
+# they are of the same host, over TLS, for every path.
+SESSION_COOKIES: Mapping[str, str] = {
+    "bearer_token": "__Host-verbund-token",
+    "oauth_hmac": "__Host-verbund-hmac",
+    "oauth_expires": "__Host-verbund-expires",
+    "id_token": "__Host-verbund-id",
+    "refresh_token": "__Host-verbund-refresh",
+}
 
 
 def public(name: str) -> Rule:
@@ -46,13 +59,24 @@ PROJECTS = personal("console.projects.list", "registry.projects.read")
 PROJECT = personal("console.projects.read", "registry.projects.read")
 DELIVERY = personal("console.deliveries.read", "exchange.deliveries.read")
 DECISION = personal("console.decisions.make", "exchange.deliveries.read", changes=True)
+SIGNED_IN = Rule(
+    name="console.signed-in.read",
+    permission="",
+    audience=pb.AUDIENCE_SIGNED_IN,
+    least_assurance=pb.ASSURANCE_LOW,
+    rate=pb.RATE_READ,
+    safe_to_retry=True,
+)
 
 
-def page(path: str, rule: Rule, *methods: str) -> HttpRoute:
+def page(path: str, rule: Rule) -> HttpRoute:
     """A route of a person's page: behind a session, in the language that the browser remembers."""
-    return HttpRoute(
-        area="console", methods=methods or READ, path=path, rule=rule, browser=True, cookies=(LANGUAGE_COOKIE,)
-    )
+    return HttpRoute(area="console", methods=READ, path=path, rule=rule, browser=True, cookies=(LANGUAGE_COOKIE,))
+
+
+def form(path: str, rule: Rule) -> HttpRoute:
+    """A route that takes what a person typed: it is given back where their session has ended meanwhile."""
+    return replace(page(path, rule), methods=("POST",), refuses_itself=True)
 
 
 ROUTES: tuple[HttpRoute, ...] = (
@@ -71,7 +95,8 @@ ROUTES: tuple[HttpRoute, ...] = (
     page(PROJECTS_PATH, PROJECTS),
     page(f"{PROJECTS_PATH}/", PROJECT),
     page(DELIVERIES_PATH, DELIVERY),
-    page(DECISIONS_PATH, DECISION, "POST"),
+    form(DECISIONS_PATH, DECISION),
+    page(SIGNED_IN_PATH, SIGNED_IN),
     # The last: every other path below it is a page that there is not.
     page(START_PATH, START),
 )

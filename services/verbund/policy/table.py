@@ -53,6 +53,7 @@ class HttpRoute:
     browser: bool = False  # browsers come here with a session
     cookies: tuple[str, ...] = ()  # the names of those that it sees of the browser's; most routes see none
     streaming: bool = False  # its bodies may be of any size, and take as long as a stream may
+    refuses_itself: bool = False  # who has no token gets as far as the area, which refuses them and can say more
 
 
 RuleTable = Mapping[str, Rule]  # by full method path, "/verbund.registry.v1.ProjectService/GetProject"

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from verbund.policy.table import HttpRoute, PolicyError, Rule
+from verbund.policy.table import HttpRoute, PolicyError
 from verbund.policy.v1 import policy_pb2
 from verbund.serving.authentication import ANYBODY, BEARER
 from verbund.serving.authorisation import check
@@ -48,8 +48,9 @@ def guarded(
     """The ASGI application of an area's routes, each with its span; `handlers` are by the names of the rules.
 
     What is below a path that ends in a slash is in `request.path_params["path"]`. A synchronous handler runs in a
-    thread. `refusing` writes refusals where not JSON but a page is to say them. Raises PolicyError where a rule has no
-    handler, or a handler no rule.
+    thread. `refusing` writes refusals where not JSON but a page is to say them. The handler of a route that
+    `refuses_itself` meets nobody's calls too, and refuses them. Raises PolicyError where a rule has no handler, or a
+    handler no rule.
     """
     names = [route.rule.name for route in routes]
     if set(names) != set(handlers):
@@ -57,7 +58,7 @@ def guarded(
     doors = [
         Route(
             f"{route.path}{{path:path}}" if route.path.endswith("/") else route.path,
-            Door(route.rule, handlers[route.rule.name], verifier, deadline_seconds, refusing or in_json).open,
+            Door(route, handlers[route.rule.name], verifier, deadline_seconds, refusing or in_json).open,
             methods=list(route.methods),
         )
         for route in routes
@@ -69,9 +70,10 @@ class Door:
     """One route: who comes in, and what becomes of what its handler raises."""
 
     def __init__(
-        self, rule: Rule, handler: Handler, verifier: TokenVerifier, deadline_seconds: float, refusing: Refusing
+        self, route: HttpRoute, handler: Handler, verifier: TokenVerifier, deadline_seconds: float, refusing: Refusing
     ) -> None:
-        self._rule = rule
+        self._rule = route.rule
+        self._refuses_itself = route.refuses_itself
         self._handler: Any = handler
         self._waited_for = inspect.iscoroutinefunction(handler)
         self._verifier = verifier
@@ -97,7 +99,7 @@ class Door:
     def _call(self, request: Request) -> Call:
         """The call; raises Unauthenticated, or Forbidden where the rule does not let the caller in."""
         principal = self._principal(request)
-        if self._rule.audience != policy_pb2.AUDIENCE_PUBLIC:
+        if principal is not ANYBODY:
             check(self._rule, principal)
         return Call(
             principal=principal,
@@ -110,12 +112,22 @@ class Door:
     def _principal(self, request: Request) -> Principal:
         if self._rule.audience == policy_pb2.AUDIENCE_PUBLIC:
             return ANYBODY
-        values = request.headers.getlist("authorization")
-        if not values:
-            raise Unauthenticated("NO_TOKEN")
-        if len(values) > 1 or values[0][: len(BEARER)].lower() != BEARER:
-            raise Unauthenticated("TOKEN_INVALID")
-        return self._verifier.verify(values[0][len(BEARER) :].strip())
+        try:
+            return self._verifier.verify(token_of(request))
+        except Unauthenticated:
+            if self._refuses_itself:
+                return ANYBODY
+            raise
+
+
+def token_of(request: Request) -> str:
+    """The bearer token of a request; raises Unauthenticated where there is none, or two."""
+    values = request.headers.getlist("authorization")
+    if not values:
+        raise Unauthenticated("NO_TOKEN")
+    if len(values) > 1 or values[0][: len(BEARER)].lower() != BEARER:
+        raise Unauthenticated("TOKEN_INVALID")
+    return values[0][len(BEARER) :].strip()
 
 
 def in_json(_request: Request, refusal: Refusal) -> Response:

@@ -1,11 +1,13 @@
 """A delivery's page, and what is decided on it."""
 
 import hashlib
+from urllib.parse import urlencode
 
 import pytest
+from verbund.console.routes import SESSION_COOKIES
 from verbund.exchange.v1 import delivery_service_pb2 as pb
 
-from tests.integration.console.desk import CITYLAB, DISTRICT, STRANGER, TITLES, Desk
+from tests.integration.console.desk import CITYLAB, DISTRICT, STRANGER, TITLES, Desk, Shown
 from tests.integration.exchange.mesh import state_name
 from tests.support.members import new_id
 
@@ -199,6 +201,82 @@ def test_what_others_wrote_is_text(desk: Desk) -> None:
     assert SCRIPT in shown.section("Grund der Ablehnung")
     assert not list(shown.root.iter("script"))
     assert not list(shown.root.iter("img"))
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "expired"])
+@pytest.mark.parametrize("action", ["accept", "reject", "withdraw"])
+def test_who_is_not_signed_in_any_more_keeps_what_they_typed(
+    desk: Desk, sent: pb.Delivery, token: str, action: str
+) -> None:
+    """The page says that nothing was sent, how to sign in beside it, and has the form as it was, to be sent again; the
+    cookies of a session that is over are taken away. Sent again it works, once.
+    """
+    whose = DISTRICT if action == "withdraw" else CITYLAB
+    nobody = desk.person(whose, exp=1) if token == "expired" else desk.bearing(token)
+    fields = {"action": action, "request_id": new_id()}
+    if action == "reject":
+        fields |= {"reason": "OTHER", "explanation": f"Zeile 1\r\n{SCRIPT}"}
+    answer = nobody.send(FORM, fields)
+    shown = Shown(answer)
+    assert answer.status_code == 401
+    assert "Es wurde nichts abgesendet" in shown.text
+    assert "/console/signout" not in shown.links()
+    (way,) = (node for node in shown.root.iter("a") if node.attrib["href"] == "/console/signed-in")
+    assert way.attrib["target"] == "_blank"
+    (form,) = shown.root.iter("form")
+    assert (form.attrib["action"], form.attrib["method"], shown.request_id()) == (FORM, "post", fields["request_id"])
+    assert {name.partition("=")[0] for name in answer.headers.get_list("set-cookie")} == set(SESSION_COOKIES.values())
+    if action == "reject":
+        assert form.findall(".//option[@selected]")[0].attrib["value"] == "OTHER"
+        assert form.findall(".//textarea")[0].text == f"\nZeile 1\n{SCRIPT}"
+    assert state_name(desk.exchange.citylab.get(sent.name)) == "AVAILABLE"
+    for _ in range(2):
+        assert desk.person(whose).send(FORM, fields).status_code == 303
+    done = {"accept": "ACCEPTED", "reject": "REJECTED", "withdraw": "WITHDRAWN"}[action]
+    assert state_name(desk.exchange.district.get(sent.name)) == done
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}, {"Origin": "null"}])
+def test_nobody_fills_in_our_form_from_elsewhere(desk: Desk, headers: dict[str, str], kind: str) -> None:
+    """What another site sends to somebody who is not signed in is refused, and nothing of it is shown."""
+    body = urlencode({"action": "reject", "request_id": new_id(), "reason": "OTHER", "explanation": "Überweisen Sie"})
+    answer = desk.bearing("").client.post(FORM, content=body, headers={"Content-Type": kind, **headers})
+    assert answer.status_code == 403
+    assert "berweisen" not in answer.text
+    assert not list(Shown(answer).root.iter("form"))
+
+
+def test_a_refusal_shows_who_is_signed_in(desk: Desk, sent: pb.Delivery) -> None:
+    """Also there is the way out of the session; nobody else's page has it."""
+    person = desk.person(CITYLAB)
+    person.read(PAGE)  # its title is known from now on
+    for path in (f"/console/deliveries/{DISTRICT}/nichts", "/console/nothing"):
+        shown = person.read(path, status=404)
+        assert "/console/signout" in shown.links()
+        assert TITLES[CITYLAB] in shown.text
+    elsewhere = person.send(FORM, {"action": "accept", "request_id": new_id()}, {})
+    assert elsewhere.status_code == 403
+    assert "/console/signout" in Shown(elsewhere).links()
+    assert state_name(desk.exchange.citylab.get(sent.name)) == "AVAILABLE"
+
+
+def test_after_the_sign_on_there_is_the_page_that_was_wanted(desk: Desk) -> None:
+    """A session that ended elsewhere is said to be over, in both languages, with the way back to the same page."""
+    for language, said in (("de", "Ihre Anmeldung ist beendet"), ("en", "Your session has ended")):
+        headers = {"Accept-Language": language}
+        shown = desk.person(CITYLAB, exp=1).read("/console/projects?q=Hardenberg", headers, status=401)
+        assert said in shown.text
+        assert "/console/projects?q=Hardenberg" in shown.links()
+        kept = shown.answer.headers.get_list("set-cookie")
+        assert {name.partition("=")[0] for name in kept} == set(SESSION_COOKIES.values())
+        assert all("Max-Age=0" in each and "Secure" in each for each in kept)
+
+
+def test_who_signed_in_beside_is_sent_back(desk: Desk) -> None:
+    """The page of the new tab says so, to whom has any role."""
+    shown = desk.person(CITYLAB, roles=("auditor",)).read("/console/signed-in")
+    assert "Schließen Sie diesen Tab" in shown.text
 
 
 def test_a_service_that_is_away_is_said(desk: Desk) -> None:

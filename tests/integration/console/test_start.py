@@ -117,7 +117,8 @@ def test_the_language_is_the_persons(desk: Desk, asked: str, cookie: str, accept
 def test_a_stranger_is_asked_to_sign_in(desk: Desk, token: str) -> None:
     """Without a token, and with one that is none, there is a page and not a line of JSON."""
     shown = desk.bearing(token).read("/console/", status=401)
-    assert "Bitte melden Sie sich an" in shown.text
+    assert "Ihre Anmeldung ist beendet" in shown.text
+    assert "/console/signout" not in shown.links()
     assert shown.answer.headers["www-authenticate"].startswith("Bearer")
     assert shown.answer.headers["cache-control"] == "private, no-store"
 

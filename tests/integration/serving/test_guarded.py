@@ -21,14 +21,14 @@ from tests.support.tokens import ISSUER, Issuer
 
 
 def route(
-    name: str, path: str, *, audience: int = pb.AUDIENCE_MEMBER, methods: tuple[str, ...] = ("GET",)
+    name: str, path: str, *, audience: int = pb.AUDIENCE_MEMBER, methods: tuple[str, ...] = ("GET",), own: bool = False
 ) -> HttpRoute:
     """A route whose rule asks for what every role holds, or for nothing."""
     permission = "" if audience == pb.AUDIENCE_PUBLIC else "registry.projects.read"
     rule = Rule(
         name=name, permission=permission, audience=audience, least_assurance=pb.ASSURANCE_LOW, rate=pb.RATE_READ
     )
-    return HttpRoute(area="probe", methods=methods, path=path, rule=rule)
+    return HttpRoute(area="probe", methods=methods, path=path, rule=rule, refuses_itself=own)
 
 
 ROUTES = (
@@ -36,6 +36,7 @@ ROUTES = (
     route("probe.public", "/public", audience=pb.AUDIENCE_PUBLIC),
     route("probe.operate", "/operate", audience=pb.AUDIENCE_OPERATOR),
     route("probe.late", "/late"),
+    route("probe.own", "/own/", audience=pb.AUDIENCE_OPERATOR, own=True),
 )
 
 
@@ -67,6 +68,7 @@ def client(issuer: Issuer) -> Iterator[httpx.Client]:
         issuer=ISSUER, audience="verbund", jwks_file=issuer.jwks_file, revocations_file=issuer.revocations_file
     )
     handlers: dict[str, Any] = {"probe.read": read, "probe.public": late, "probe.operate": read, "probe.late": late}
+    handlers["probe.own"] = read
     with tempfile.TemporaryDirectory(prefix="verbund-h-", dir="/tmp") as directory:
         socket = Path(directory) / "probe.http.sock"
         server = HttpServer(guarded(ROUTES, handlers, verifier, deadline_seconds=7), socket)
@@ -134,6 +136,15 @@ def test_who_is_not_known_is_told_how_to_be(client: httpx.Client, issuer: Issuer
     answer, info = asked(client, "/probe/a", issuer.token(exp=1))
     assert (answer.status_code, info["reason"]) == (401, "TOKEN_INVALID")
     assert "invalid_token" in answer.headers["www-authenticate"]
+
+
+def test_a_handler_that_refuses_itself_meets_nobody(client: httpx.Client, issuer: Issuer) -> None:
+    """Without a token and with a bad one; who has a good one is measured by the rule all the same."""
+    for token in ("", "nonsense", issuer.token(exp=1)):
+        assert asked(client, "/own/a", token)[0].json()["organisation"] == ""
+    assert asked(client, "/own/a", issuer.token())[1]["reason"] == "PERMISSION_MISSING"
+    operator = issuer.token(roles=("operator",))
+    assert asked(client, "/own/a", operator)[0].json()["organisation"] == "organisations/citylab"
 
 
 def test_a_method_that_no_rule_names_is_refused(client: httpx.Client, issuer: Issuer) -> None:

@@ -9,7 +9,7 @@ from verbund.policy.roles import roles_holding
 from verbund.policy.table import PolicyError
 from verbund.policy.v1 import policy_pb2
 from verbund.serving.infrastructure import REFLECTION_RULE
-from verbund_gateway import jwt, limits, rbac, transcoding
+from verbund_gateway import jwt, limits, rbac, sessions, transcoding
 from verbund_gateway.extension import METADATA
 from verbund_gateway.golden import EXAMPLE
 from verbund_gateway.routes import route_configuration
@@ -56,8 +56,28 @@ def test_every_http_route(routes: list[dict[str, Any]], found: Any) -> None:
     route = by_path(routes, found.path)
     filters = route["typed_per_filter_config"]
     assert route["route"]["cluster"] == f"{found.area}-http"
-    assert (jwt.FILTER in filters) == (found.rule.audience == policy_pb2.AUDIENCE_PUBLIC)
+    assert asks_for_a_token(route) == (found.rule.audience != policy_pb2.AUDIENCE_PUBLIC)
     assert transcoding.FILTER in filters
+
+
+def asks_for_a_token(route: dict[str, Any]) -> bool:
+    """Whether a token that is none is refused."""
+    return not route.get("typed_per_filter_config", {}).get(jwt.FILTER, {}).get("disabled", False)
+
+
+def test_who_has_no_token_comes_through_where_the_area_refuses_them(routes: list[dict[str, Any]]) -> None:
+    """On those routes and no other; they are counted by address there, and a session that is over is no redirect."""
+    through = {found.path for found in catalogue.HTTP_ROUTES if found.refuses_itself}
+    assert through
+    for found in catalogue.HTTP_ROUTES:
+        route = by_path(routes, found.path)
+        filters, said = route["typed_per_filter_config"], route["metadata"]["filter_metadata"][METADATA]
+        passes = found.path in through
+        assert (filters.get(jwt.FILTER, {}).get("requirement_name") == jwt.UNLESS_MISSING) == passes
+        assert ("stranger_class" in said) == passes
+        assert ("allow_failed_matcher" in filters.get(sessions.FILTER, {}).get("config", {})) == passes
+        denied = filters[rbac.FILTER]["rbac"]["rules"]["policies"]
+        assert passes <= (rbac.TOKEN in denied and rbac.PERMISSION in denied)
 
 
 def test_nothing_else_is_open(routes: list[dict[str, Any]]) -> None:
@@ -69,7 +89,7 @@ def test_nothing_else_is_open(routes: list[dict[str, Any]]) -> None:
     public |= {path for path, rule in catalogue.rules().items() if rule.audience == policy_pb2.AUDIENCE_PUBLIC}
     in_json = {f"{rule.name} in JSON" for path, rule in catalogue.rules().items() if path in public}
     for route in routes:
-        if jwt.FILTER in route.get("typed_per_filter_config", {}):
+        if not asks_for_a_token(route):
             match = route["match"]
             nowhere = route.get("route", {}).get("cluster") == "none" and route["name"] in in_json
             assert nowhere or "direct_response" in route or public & {match.get("path"), match.get("prefix")}

@@ -35,11 +35,12 @@ class Site:
             "console.projects.read": self._shown(lambda visit, path: projects.project_page(desk, visit, path)),
             "console.deliveries.read": self._shown(lambda visit, path: deliveries.delivery_page(desk, visit, path)),
             "console.decisions.make": self._decided,
+            "console.signed-in.read": self._shown(lambda visit, _path: visit.page("signed_in.html")),
             "console.signed-out.read": self._signed_out,
         }
 
-    def refused(self, request: Request, refusal: Refusal | Refused) -> Response:
-        """The page of a refusal, whoever asks."""
+    def refused(self, request: Request, refusal: Refusal) -> Response:
+        """The page of a refusal before it is known who asks."""
         return refusal_page(self._visit(request), refusal, self._desk.titles)
 
     def _start(self, visit: Visit, path: str) -> Response:
@@ -47,26 +48,28 @@ class Site:
             raise Absent(f"console/{path}")
         return start.start_page(self._desk, visit)
 
-    def _shown(self, show: Show) -> Handler:
-        """A page for reading, made in a thread."""
+    def _shown(self, show: Show) -> Callable[[Request, Call], Response]:
+        """A page, made in a thread; where it cannot be shown, what says so shows who is signed in all the same."""
 
         def handle(request: Request, call: Call) -> Response:
+            visit = self._visit(request, call)
             try:
-                return show(self._visit(request, call), request.path_params.get("path", ""))
-            except Refused as refusal:
-                return self.refused(request, refusal)
+                return show(visit, request.path_params.get("path", ""))
+            except (Refusal, Refused) as refusal:
+                return refusal_page(visit, refusal, self._desk.titles)
 
         return handle
 
     async def _decided(self, request: Request, call: Call) -> Response:
         """A form, read here and carried out in a thread."""
-        decisions.require_own_form(request.headers, self._desk.origin)
-        form = decisions.form_of(request.headers, await body_of(request))
-        path = request.path_params["path"]
-        try:
-            return await run_in_threadpool(decisions.decide, self._desk, self._visit(request, call), path, form)
-        except Refused as refusal:
-            return self.refused(request, refusal)
+        body = await body_of(request)
+
+        def decided(visit: Visit, path: str) -> Response:
+            # First, whoever sends it: what another site has filled in is shown to nobody.
+            decisions.require_own_form(request.headers, self._desk.origin)
+            return decisions.decide(self._desk, visit, path, decisions.form_of(request.headers, body))
+
+        return await run_in_threadpool(self._shown(decided), request, call)
 
     def _signed_out(self, request: Request, _call: Call) -> Response:
         return self._visit(request).page("signed_out.html")

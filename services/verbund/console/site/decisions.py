@@ -2,21 +2,24 @@
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import grpc
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 
+from verbund.console.routes import DECISIONS_PATH
 from verbund.console.site.deliveries import REASONS, Typed, delivery_page, name_of
 from verbund.console.site.desk import Desk
 from verbund.console.site.mail import address_of
 from verbund.console.site.peers import Asking
+from verbund.console.site.refusal import code_of, ended_page
 from verbund.console.site.visit import HEADERS, Visit
 from verbund.exchange.v1 import delivery_service_pb2 as pb
 from verbund.exchange.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from verbund.sdk.refusals import Refused
-from verbund.serving.refusals import Forbidden, Invalid
+from verbund.serving.refusals import Forbidden, Invalid, Unauthenticated
 from verbund.serving.status import http_status_of
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -38,23 +41,37 @@ EXPLAINED = {
 
 
 def decide(desk: Desk, visit: Visit, path: str, form: Mapping[str, str]) -> Response:
-    """Does what the form says, and leads back to the delivery; what is wrong is said there, and what was typed is kept.
-
-    Raises Absent, Invalid and Refused.
+    """Does what the form says, and leads back to the delivery; what is wrong is said there, and what was typed is kept,
+    also where nobody is signed in any more. Raises Absent, Invalid and Refused.
     """
-    name = name_of(path)
-    typed = typed_of(form)
+    name, action, typed = name_of(path), form.get("action", ""), typed_of(form)
+    try:
+        return tried(desk, visit, path, action, typed) or RedirectResponse(address_of(name), SEE_OTHER, HEADERS)
+    except (Unauthenticated, Refused) as refusal:
+        if code_of(refusal) != grpc.StatusCode.UNAUTHENTICATED:
+            raise
+        here = replace(visit, here=address_of(name))
+        again = DECISIONS_PATH + path
+        return ended_page(here, refusal, "ended.html", decisions=again, action=action, typed=typed, reasons=REASONS)
+
+
+def tried(desk: Desk, visit: Visit, path: str, action: str, typed: Typed) -> Response | None:
+    """The delivery's page with what is wrong; None where it is done.
+
+    Raises Absent, Refused, and Unauthenticated where nobody is signed in.
+    """
+    asking = desk.asking(visit)
     if typed.wrong:
         return delivery_page(desk, visit, path, typed, status=400)
     try:
-        act(desk.asking(visit), name, form["action"], typed)
+        act(asking, name_of(path), action, typed)
     except Refused as refusal:
         if refusal.code not in EXPLAINED:
             raise
         wrong = EXPLAINED[refusal.code] if refusal.reason != "REQUEST_ID_REUSED" else "wrong_repeated"
-        again = Typed(typed.request_id, typed.reason, typed.explanation, wrong)
+        again = replace(typed, wrong=wrong)
         return delivery_page(desk, visit, path, again, status=http_status_of(refusal.code.value[0]))
-    return RedirectResponse(address_of(name), SEE_OTHER, HEADERS)
+    return None
 
 
 def act(asking: Asking, name: str, action: str, typed: Typed) -> None:

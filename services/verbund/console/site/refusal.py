@@ -1,8 +1,12 @@
 """What a page cannot show, said so that a person knows what happened, who can mend it, and how."""
 
+from dataclasses import replace
+from typing import Any
+
 import grpc
 from starlette.responses import Response
 
+from verbund.console.routes import SESSION_COOKIES
 from verbund.console.site.mail import Titles
 from verbund.console.site.visit import Visit
 from verbund.sdk.refusals import Refused
@@ -10,8 +14,6 @@ from verbund.serving.refusals import Refusal
 from verbund.serving.status import CHALLENGES, advised, http_status_of, retry_seconds_of
 
 RETRY_SECONDS = 2
-# The gateway's, of a session: it takes them for good until their token expires, also where the session ended elsewhere.
-SESSION_COOKIES = tuple(f"__Host-verbund-{name}" for name in ("token", "hmac", "expires", "id", "refresh"))
 KINDS = {
     grpc.StatusCode.INVALID_ARGUMENT: "invalid",
     grpc.StatusCode.NOT_FOUND: "absent",
@@ -29,17 +31,16 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 def refusal_page(visit: Visit, refusal: Refusal | Refused, titles: Titles) -> Response:
     """The page of a refusal, ours or a service's: the same for what does not exist and for what may not be seen."""
-    reason = refusal.reason
-    code = refusal.code if isinstance(refusal, Refused) else CODES[advised(reason)[0]]
+    reason, code = refusal.reason, code_of(refusal)
     kind = KINDS.get(code, "fault")
+    if kind == "unknown":
+        return ended_page(visit, refusal, "refusal.html", kind=kind, reason=reason, rule="")
     # A service's own fault is ours, not the browser's: its text was written for programs.
     headers = {}
-    if reason in CHALLENGES:
-        headers["WWW-Authenticate"] = CHALLENGES[reason]
     seconds = retry_seconds_of(refusal) if isinstance(refusal, Refusal) else None
     if kind in ("away", "busy"):
         headers["Retry-After"] = str(seconds or RETRY_SECONDS)
-    answer = visit.page(
+    return visit.page(
         "refusal.html",
         status=http_status_of(code.value[0]),
         headers=headers,
@@ -48,7 +49,23 @@ def refusal_page(visit: Visit, refusal: Refusal | Refused, titles: Titles) -> Re
         rule=refusal.metadata.get("rule", "") if kind == "forbidden" else "",
         organisation_title=titles.known(visit.organisation) or "",
     )
-    if kind == "unknown":  # the next click leads to the sign-on
-        for name in SESSION_COOKIES:
-            answer.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")
+
+
+def ended_page(visit: Visit, refusal: Refusal | Refused, template: str, **values: Any) -> Response:
+    """A page for somebody whose session is over: it shows nobody as signed in, and its links lead to the sign-on.
+
+    The gateway takes a session's cookies for good until their token expires, also where the session ended elsewhere: so
+    they are taken away.
+    """
+    headers = {"WWW-Authenticate": CHALLENGES[refusal.reason]} if refusal.reason in CHALLENGES else {}
+    answer = replace(visit, principal=None).page(
+        template, status=http_status_of(code_of(refusal).value[0]), headers=headers, **values
+    )
+    for name in SESSION_COOKIES.values():
+        answer.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")
     return answer
+
+
+def code_of(refusal: Refusal | Refused) -> grpc.StatusCode:
+    """What kind of refusal it is."""
+    return refusal.code if isinstance(refusal, Refused) else CODES[advised(refusal.reason)[0]]

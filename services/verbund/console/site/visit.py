@@ -119,6 +119,11 @@ class Visit:
             answer.headers.append("Set-Cookie", language.cookie(self.language))
         return answer
 
+    @property
+    def address(self) -> str:
+        """The address of this page."""
+        return f"{self.here}?{urlencode(self.query)}" if self.query else self.here
+
     def in_language(self, other: str) -> str:
         """The address of this page in a language."""
         return f"{self.here}?{urlencode({**self.query, 'lang': other})}"
