@@ -27,13 +27,14 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from verbund.policy.v1 import policy_pb2 as verbund_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(verbund/identity/v1/access_service.proto\x12\x13verbund.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1everbund/policy/v1/policy.proto\"\x12\n\x10GetCallerRequest\"\xd5\x01\n\x06\x43\x61ller\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x14\n\x0corganisation\x18\x02 \x01(\t\x12\x0e\n\x06person\x18\x03 \x01(\t\x12\x0e\n\x06system\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x13\n\x0bpermissions\x18\x06 \x03(\t\x12/\n\tassurance\x18\x07 \x01(\x0e\x32\x1c.verbund.policy.v1.Assurance\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2~\n\rAccessService\x12m\n\tGetCaller\x12%.verbund.identity.v1.GetCallerRequest\x1a\x1b.verbund.identity.v1.Caller\"\x1c\xaa\xd4\x18\x06\x18\x02(\x01\x30\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/callerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(verbund/identity/v1/access_service.proto\x12\x13verbund.identity.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1everbund/policy/v1/policy.proto\"\x12\n\x10GetCallerRequest\"\xd5\x01\n\x06\x43\x61ller\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x14\n\x0corganisation\x18\x02 \x01(\t\x12\x0e\n\x06person\x18\x03 \x01(\t\x12\x0e\n\x06system\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x13\n\x0bpermissions\x18\x06 \x03(\t\x12/\n\tassurance\x18\x07 \x01(\x0e\x32\x1c.verbund.policy.v1.Assurance\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2~\n\rAccessService\x12m\n\tGetCaller\x12%.verbund.identity.v1.GetCallerRequest\x1a\x1b.verbund.identity.v1.Caller\"\x1c\xaa\xd4\x18\x06\x18\x02(\x01\x30\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/callerB\x02P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'verbund.identity.v1.access_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'P\001'
   _globals['_ACCESSSERVICE'].methods_by_name['GetCaller']._loaded_options = None
   _globals['_ACCESSSERVICE'].methods_by_name['GetCaller']._serialized_options = b'\252\324\030\006\030\002(\0010\001\202\323\344\223\002\014\022\n/v1/caller'
   _globals['_GETCALLERREQUEST']._serialized_start=160

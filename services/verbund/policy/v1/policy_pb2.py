@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1everbund/policy/v1/policy.proto\x12\x11verbund.policy.v1\x1a google/protobuf/descriptor.proto\"\xcc\x01\n\x04Rule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\npermission\x18\x02 \x01(\t\x12-\n\x08\x61udience\x18\x03 \x01(\x0e\x32\x1b.verbund.policy.v1.Audience\x12\x35\n\x0fleast_assurance\x18\x04 \x01(\x0e\x32\x1c.verbund.policy.v1.Assurance\x12%\n\x04rate\x18\x05 \x01(\x0e\x32\x17.verbund.policy.v1.Rate\x12\x15\n\rsafe_to_retry\x18\x06 \x01(\x08*}\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41UDIENCE_PUBLIC\x10\x01\x12\x16\n\x12\x41UDIENCE_SIGNED_IN\x10\x02\x12\x13\n\x0f\x41UDIENCE_MEMBER\x10\x03\x12\x15\n\x11\x41UDIENCE_OPERATOR\x10\x04*h\n\tAssurance\x12\x19\n\x15\x41SSURANCE_UNSPECIFIED\x10\x00\x12\x11\n\rASSURANCE_LOW\x10\x01\x12\x19\n\x15\x41SSURANCE_SUBSTANTIAL\x10\x02\x12\x12\n\x0e\x41SSURANCE_HIGH\x10\x03*a\n\x04Rate\x12\x14\n\x10RATE_UNSPECIFIED\x10\x00\x12\r\n\tRATE_READ\x10\x01\x12\x0e\n\nRATE_WRITE\x10\x02\x12\r\n\tRATE_BULK\x10\x03\x12\x15\n\x11RATE_AUTHENTICATE\x10\x04:G\n\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x17.verbund.policy.v1.Ruleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1everbund/policy/v1/policy.proto\x12\x11verbund.policy.v1\x1a google/protobuf/descriptor.proto\"\xcc\x01\n\x04Rule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\npermission\x18\x02 \x01(\t\x12-\n\x08\x61udience\x18\x03 \x01(\x0e\x32\x1b.verbund.policy.v1.Audience\x12\x35\n\x0fleast_assurance\x18\x04 \x01(\x0e\x32\x1c.verbund.policy.v1.Assurance\x12%\n\x04rate\x18\x05 \x01(\x0e\x32\x17.verbund.policy.v1.Rate\x12\x15\n\rsafe_to_retry\x18\x06 \x01(\x08*}\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41UDIENCE_PUBLIC\x10\x01\x12\x16\n\x12\x41UDIENCE_SIGNED_IN\x10\x02\x12\x13\n\x0f\x41UDIENCE_MEMBER\x10\x03\x12\x15\n\x11\x41UDIENCE_OPERATOR\x10\x04*h\n\tAssurance\x12\x19\n\x15\x41SSURANCE_UNSPECIFIED\x10\x00\x12\x11\n\rASSURANCE_LOW\x10\x01\x12\x19\n\x15\x41SSURANCE_SUBSTANTIAL\x10\x02\x12\x12\n\x0e\x41SSURANCE_HIGH\x10\x03*a\n\x04Rate\x12\x14\n\x10RATE_UNSPECIFIED\x10\x00\x12\r\n\tRATE_READ\x10\x01\x12\x0e\n\nRATE_WRITE\x10\x02\x12\r\n\tRATE_BULK\x10\x03\x12\x15\n\x11RATE_AUTHENTICATE\x10\x04:G\n\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x17.verbund.policy.v1.RuleB\x02P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'verbund.policy.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'P\001'
   _globals['_AUDIENCE']._serialized_start=294
   _globals['_AUDIENCE']._serialized_end=419
   _globals['_ASSURANCE']._serialized_start=421

@@ -26,13 +26,14 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fverbund/registry/v1/types.proto\x12\x13verbund.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"=\n\rLocalizedText\x12\x15\n\x02\x64\x65\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01\x12\x15\n\x02\x65n\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01\"\xb8\x01\n\x06Period\x12W\n\nstart_date\x18\x01 \x01(\tBC\xbaH@r>2<^$|^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$\x12U\n\x08\x65nd_date\x18\x02 \x01(\tBC\xbaH@r>2<^$|^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$\"\x86\x01\n\x06Source\x12(\n\x03uri\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xbaH\x14r\x12\x18\xd0\x0f\x32\n^https?://\x88\x01\x01\x12R\n\x05\x61s_of\x18\x02 \x01(\tBC\xbaH@r>2<^$|^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$\"`\n\nIdentifier\x12\x36\n\x06scheme\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xbaH\x1fr\x1d\x32\x1b^[a-z0-9][a-z0-9._-]{0,62}$\x12\x1a\n\x02id\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fverbund/registry/v1/types.proto\x12\x13verbund.registry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"=\n\rLocalizedText\x12\x15\n\x02\x64\x65\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01\x12\x15\n\x02\x65n\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\xa0\x9c\x01\"\xb8\x01\n\x06Period\x12W\n\nstart_date\x18\x01 \x01(\tBC\xbaH@r>2<^$|^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$\x12U\n\x08\x65nd_date\x18\x02 \x01(\tBC\xbaH@r>2<^$|^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$\"\x86\x01\n\x06Source\x12(\n\x03uri\x18\x01 \x01(\tB\x1b\xe2\x41\x01\x02\xbaH\x14r\x12\x18\xd0\x0f\x32\n^https?://\x88\x01\x01\x12R\n\x05\x61s_of\x18\x02 \x01(\tBC\xbaH@r>2<^$|^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$\"`\n\nIdentifier\x12\x36\n\x06scheme\x18\x01 \x01(\tB&\xe2\x41\x01\x02\xbaH\x1fr\x1d\x32\x1b^[a-z0-9][a-z0-9._-]{0,62}$\x12\x1a\n\x02id\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x42\x02P\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'verbund.registry.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'P\001'
   _globals['_LOCALIZEDTEXT'].fields_by_name['de']._loaded_options = None
   _globals['_LOCALIZEDTEXT'].fields_by_name['de']._serialized_options = b'\272H\006r\004\030\240\234\001'
   _globals['_LOCALIZEDTEXT'].fields_by_name['en']._loaded_options = None

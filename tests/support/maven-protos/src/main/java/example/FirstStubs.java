@@ -2,8 +2,8 @@ package example;
 
 import io.grpc.Channel;
 import verbund.registry.v1.ProjectServiceGrpc;
-import verbund.registry.v1.ProjectServiceOuterClass.SearchProjectsRequest;
-import verbund.registry.v1.ProjectServiceOuterClass.SearchProjectsResponse;
+import verbund.registry.v1.SearchProjectsRequest;
+import verbund.registry.v1.SearchProjectsResponse;
 
 /** Uses what was generated, so that the compiler has looked at it. */
 public final class FirstStubs {
