@@ -80,7 +80,10 @@ class Site:
             return visit_of(request, now=desk.clock(), zone=desk.zone)
         token = request.headers.get("authorization", "")[len(BEARER) :].strip()
         asking = Asking(desk.peers, call, token=token, seconds_max=desk.call_seconds_max)
-        return visit_of(request, now=desk.clock(), zone=desk.zone, principal=call.principal, asking=asking)
+        naming = desk.people.naming(asking, call.principal)
+        return visit_of(
+            request, now=desk.clock(), zone=desk.zone, principal=call.principal, asking=asking, naming=naming
+        )
 
 
 async def body_of(request: Request) -> bytes:

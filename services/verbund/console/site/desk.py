@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from verbund.console.site.mail import Titles
 from verbund.console.site.peers import Asking, Peers
+from verbund.console.site.people import People
 from verbund.console.site.visit import Visit
 from verbund.serving.refusals import Unauthenticated
 
@@ -21,6 +22,7 @@ class Desk:
     clock: Callable[[], datetime]
     call_seconds_max: float
     titles: Titles = field(default_factory=Titles)
+    people: People = field(default_factory=People)
 
     @staticmethod
     def asking(visit: Visit) -> Asking:

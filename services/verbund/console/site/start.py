@@ -6,11 +6,13 @@ from verbund.console.site.desk import Desk
 from verbund.console.site.mail import RECEIVED_OPEN, SENT_OPEN, Errand, Mail, errand_of
 from verbund.console.site.visit import Visit
 
-SHOWN_MAX = 50
+SHOWN_MAX = 25  # of each kind: what a person looks through, and a small page with long names too
 
 
 def start_page(desk: Desk, visit: Visit) -> Response:
-    """The page. Three rounds of calls at most: mailboxes and what is sent, what each received, titles not yet known."""
+    """The page. Two rounds of calls: mailboxes and what is sent, then what each mailbox received. Names not yet known
+    cost a third for organisations, none for the person.
+    """
     asking = desk.asking(visit)
     if not visit.may("exchange.deliveries.read"):
         titles = desk.titles.of(asking, [visit.organisation])

@@ -1,6 +1,6 @@
 """One request of a person: in which language, as whom, with which calls; and the page it ends with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,12 +14,9 @@ from verbund.console.routes import LANGUAGE_COOKIE
 from verbund.console.site import formats, language
 from verbund.console.site.formats import Formats
 from verbund.console.site.language import Words
-from verbund.console.site.peers import Asking, Later
-from verbund.identity.v1.person_service_pb2 import GetPersonRequest, Person
-from verbund.identity.v1.person_service_pb2_grpc import PersonServiceStub
+from verbund.console.site.peers import Asking
 from verbund.policy.roles import permissions_of
 from verbund.registry.v1.types_pb2 import LocalizedText
-from verbund.sdk.refusals import Refused
 from verbund.serving.call import Principal
 from verbund.serving.translation import trace_id_of
 
@@ -58,7 +55,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """What a page is made for. `here` is the address that shows it again."""
+    """What a page is made for. `here` is the address that shows it again; `naming` waits for the person's name."""
 
     language: str
     formats: Formats
@@ -67,7 +64,7 @@ class Visit:
     remember: bool = False
     principal: Principal | None = None
     asking: Asking | None = None
-    naming: Later[Person] | None = None
+    naming: Callable[[], str] = str
 
     @property
     def words(self) -> Words:
@@ -78,17 +75,6 @@ class Visit:
     def organisation(self) -> str:
         """The person's organisation; empty where nobody is signed in."""
         return self.principal.organisation if self.principal else ""
-
-    @property
-    def person_name(self) -> str:
-        """What the person is called; empty where the mesh does not know, or cannot say it at present."""
-        if self.naming is None:
-            return ""
-        try:
-            found = self.naming.result_if_known()
-        except Refused:  # a page without the name is worth more than none
-            return ""
-        return found.display_name if found else ""
 
     def may(self, permission: str) -> bool:
         """Whether the person's roles hold a permission: what they may not do is not offered to them."""
@@ -130,7 +116,13 @@ class Visit:
 
 
 def visit_of(
-    request: Request, *, now: datetime, zone: Any, principal: Principal | None = None, asking: Asking | None = None
+    request: Request,
+    *,
+    now: datetime,
+    zone: Any,
+    principal: Principal | None = None,
+    asking: Asking | None = None,
+    naming: Callable[[], str] = str,
 ) -> Visit:
     """The visit that a request is."""
     asked = request.query_params.get("lang", "")
@@ -145,11 +137,5 @@ def visit_of(
         remember=asked == found,
         principal=principal,
         asking=asking,
-        naming=naming(asking, principal) if asking and principal and principal.person else None,
+        naming=naming,
     )
-
-
-def naming(asking: Asking, principal: Principal) -> Later[Person]:
-    """The question what the person is called: under way while the page is made."""
-    request = GetPersonRequest(name=principal.subject)
-    return asking.later("identity", lambda channel: PersonServiceStub(channel).GetPerson, request)
