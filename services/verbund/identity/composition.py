@@ -67,7 +67,7 @@ class OAuth:
 
     def sign_on_handlers(self, threads: Executor) -> Mapping[str, Handler]:
         """The handlers of the sign-on, by the names of their rules."""
-        store, upstreams = SignOnStore(), Upstreams(self.fetcher)
+        store, upstreams = SignOnStore(), Upstreams(get=self.fetcher.get, post=self.fetcher.post)
         choices = Choices(database=self.database, store=store)
         sessions = Sessions(
             database=self.database, store=store, exchange=self.exchange, publisher=self.publisher, clock=self.clock

@@ -113,7 +113,7 @@ class Leaving:
         """Where the session at home ends; empty where the provider does not do that, or is away."""
         try:
             choice = self._choices.of(session.provider)
-            endpoint = self._upstreams.endpoints(choice).end_session
+            endpoint = self._upstreams.answering(choice).end_session
         except Unanswerable:
             return ""
         asked = {"client_id": choice.audience, "post_logout_redirect_uri": self._issuer + SIGNED_OUT_PATH}

@@ -27,7 +27,7 @@ from verbund.identity.signon.domain import (
 from verbund.identity.signon.outcomes import Redirect
 from verbund.identity.signon.requests import SignOnRequest, one
 from verbund.identity.signon.store import SignOnStore
-from verbund.identity.signon.upstream import Upstreams
+from verbund.identity.signon.upstream import Upstreams, unreachable
 from verbund.identity.tokens.domain import Home
 from verbund.identity.tokens.exchange import TokenExchange
 from verbund.identity.tokens.times import is_time
@@ -88,7 +88,7 @@ class RelyingParty:
 
     def sent(self, request: SignOnRequest, choice: Choice, browser: Browser) -> Redirect:
         """To the provider, with what binds its answer to this browser and this request."""
-        endpoint = self._upstreams.endpoints(choice).authorization
+        endpoint = self._upstreams.answering(choice).authorization
         state, nonce, verifier = secret(), secret(), secret()
         with self._database.transaction(acting(browser)) as tx:
             self._store.put(
@@ -189,6 +189,6 @@ def not_accepted(choice: Choice, refusal: TokenRefused) -> Unanswerable:
     """What a person is told whose provider vouches for them in a way that the mesh does not take."""
     log.info("home token refused", fault=refusal.fault.value, issuer=choice.issuer)
     if refusal.fault is Fault.PROVIDER:
-        return Unanswerable("home_down", who=choice.title, status=503, retry_seconds=30)
+        return unreachable(choice)
     reason = "no_role" if refusal.fault in (Fault.ROLES, Fault.REQUIRED_CLAIM) else "home_refused"
     return Unanswerable(reason, who=choice.title, status=403)

@@ -1,22 +1,36 @@
-"""What a provider says of itself, and the exchange of its codes for tokens (OpenID Connect Core 1.0, section 3.1.3)."""
+"""What a provider says of itself, and the exchange of its codes for tokens (OpenID Connect Core 1.0, section 3.1.3).
 
+Before a browser is sent to a provider, somebody answered there a moment ago: else the person would see a browser's own
+error, which says neither whose fault that is nor what to do.
+"""
+
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from threading import Lock
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 from urllib.parse import urlencode
 
 import structlog
 
 from verbund.identity.providers.discovery import WELL_KNOWN, DiscoveryError, read
-from verbund.identity.providers.outbound import Fetcher, FetchError, target_of
+from verbund.identity.providers.outbound import FetchError, target_of
 from verbund.identity.signon.domain import Choice, Unanswerable
 
-FRESH_SECONDS = 300.0
-FETCH_SECONDS_MAX = 5.0  # somebody waits in front of a browser
+FRESH_SECONDS = 300.0  # what a provider says of itself
+ANSWERED_SECONDS = 1.0  # ago, before a browser is sent there: a crowd asks once
+SILENT_SECONDS = 5.0  # who did not answer is not asked again
+ASK_SECONDS_MAX = 2.5  # somebody waits in front of a browser
+TOKEN_SECONDS_MAX = 5.0
+ASKING_MAX = 3  # of any providers at the same time: more would take the threads from everybody else's sign-on
+PLACE_SECONDS_MAX = 0.5
 PROVIDERS_MAX = 1024
 RETRY_SECONDS = 30
+
+Get = Callable[[str, float], bytes]  # a document by its URL, until a time of `time.monotonic()`; raises FetchError
+Post = Callable[[str, bytes, float], bytes]  # the same of the answer to a form
 
 log = structlog.get_logger(__name__)
 
@@ -32,31 +46,38 @@ class Endpoints:
     """Whether its answers say who answers (RFC 9207)."""
 
 
+@dataclass(slots=True)
+class Upstream:
+    """What is known of one issuer; who holds the lock asks it. Times are those of the clock."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    endpoints: Endpoints | None = None
+    answered_at: float = -inf
+    silent_until: float = -inf
+
+    def known(self, *, since: float) -> Endpoints | None:
+        """What it said of itself since then."""
+        return self.endpoints if self.answered_at > since else None
+
+
 class Upstreams:
     """Asks providers. Thread-safe."""
 
-    def __init__(self, fetcher: Fetcher, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._fetcher = fetcher
+    def __init__(self, *, get: Get, post: Post, clock: Callable[[], float] = time.monotonic) -> None:
+        self._get = get
+        self._post = post
         self._clock = clock
-        self._lock = Lock()
-        self._known: dict[str, tuple[float, Endpoints]] = {}
+        self._lock = threading.Lock()
+        self._upstreams: dict[str, Upstream] = {}
+        self._places = threading.BoundedSemaphore(ASKING_MAX)
 
     def endpoints(self, choice: Choice) -> Endpoints:
         """The endpoints of a provider; raises Unanswerable where it is down, or does not say."""
-        found = self._known.get(choice.issuer)
-        if found is not None and self._clock() < found[0]:
-            return found[1]
-        try:
-            url = choice.issuer.removesuffix("/") + WELL_KNOWN
-            content = read(self._fetcher.get(url, time.monotonic() + FETCH_SECONDS_MAX), "the discovery document")
-            endpoints = endpoints_of(content, choice.issuer)
-        except (FetchError, DiscoveryError) as error:
-            raise down(choice, error) from None
-        with self._lock:
-            while len(self._known) >= PROVIDERS_MAX:
-                self._known.pop(next(iter(self._known)))
-            self._known[choice.issuer] = (self._clock() + FRESH_SECONDS, endpoints)
-        return endpoints
+        return self._endpoints(choice, FRESH_SECONDS)
+
+    def answering(self, choice: Choice) -> Endpoints:
+        """The same of a provider that answers at present: a browser that goes there finds somebody."""
+        return self._endpoints(choice, ANSWERED_SECONDS)
 
     def id_token(self, choice: Choice, code: str, *, verifier: str, redirect_uri: str) -> str:
         """The ID token that a code is good for; raises Unanswerable."""
@@ -69,7 +90,7 @@ class Upstreams:
             "code_verifier": verifier,
         }
         try:
-            answer = self._fetcher.post(endpoints.token, urlencode(form).encode(), time.monotonic() + FETCH_SECONDS_MAX)
+            answer = self._post(endpoints.token, urlencode(form).encode(), time.monotonic() + TOKEN_SECONDS_MAX)
             found = read(answer, "the answer of the token endpoint").get("id_token")
         except FetchError as error:
             if error.refused:
@@ -80,6 +101,58 @@ class Upstreams:
             raise down(choice, error) from None
         if not isinstance(found, str):
             raise Unanswerable("home_refused", who=choice.title)
+        return found
+
+    def _endpoints(self, choice: Choice, age_seconds_max: float) -> Endpoints:
+        upstream = self._of(choice.issuer)
+        if found := upstream.known(since=self._clock() - age_seconds_max):
+            return found
+        with self._turn(upstream) as is_ours:
+            if self._clock() < upstream.silent_until:
+                raise unreachable(choice)
+            # Meanwhile somebody else may have asked; who waited for that in vain takes what was true lately.
+            found = upstream.known(since=self._clock() - (age_seconds_max if is_ours else FRESH_SECONDS))
+            if found is None and is_ours:
+                found = self._asked(upstream, choice)
+        if found is None:
+            raise unreachable(choice)
+        return found
+
+    @contextmanager
+    def _turn(self, upstream: Upstream) -> Iterator[bool]:
+        """Whether it is the caller who asks; one at a time asks one provider, and few at a time any."""
+        if not self._places.acquire(timeout=PLACE_SECONDS_MAX):
+            yield False
+            return
+        is_ours = False
+        try:
+            is_ours = upstream.lock.acquire(timeout=ASK_SECONDS_MAX)
+            yield is_ours
+        finally:
+            if is_ours:
+                upstream.lock.release()
+            self._places.release()
+
+    def _asked(self, upstream: Upstream, choice: Choice) -> Endpoints:
+        """What a provider says of itself now."""
+        url = choice.issuer.removesuffix("/") + WELL_KNOWN
+        try:
+            document = self._get(url, time.monotonic() + ASK_SECONDS_MAX)
+            upstream.endpoints = endpoints_of(read(document, "the discovery document"), choice.issuer)
+        except (FetchError, DiscoveryError) as error:
+            upstream.silent_until = self._clock() + SILENT_SECONDS
+            raise down(choice, error) from None
+        upstream.answered_at = self._clock()
+        return upstream.endpoints
+
+    def _of(self, issuer: str) -> Upstream:
+        """What is known of an issuer; of too many, the one that came first is forgotten."""
+        with self._lock:
+            found = self._upstreams.get(issuer)
+            if found is None:
+                while len(self._upstreams) >= PROVIDERS_MAX:
+                    self._upstreams.pop(next(iter(self._upstreams)))
+                found = self._upstreams.setdefault(issuer, Upstream())
         return found
 
 
@@ -102,4 +175,9 @@ def endpoints_of(content: dict[str, Any], issuer: str) -> Endpoints:
 def down(choice: Choice, error: Exception) -> Unanswerable:
     """What a person is told where their organisation's provider is away."""
     log.warning("provider of a sign-on", issuer=choice.issuer, fault=str(error))
+    return unreachable(choice)
+
+
+def unreachable(choice: Choice) -> Unanswerable:
+    """The same, where that was logged already."""
     return Unanswerable("home_down", who=choice.title, status=503, retry_seconds=RETRY_SECONDS)
