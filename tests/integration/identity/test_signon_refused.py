@@ -97,16 +97,32 @@ def test_a_provider_vouches_for_its_own_people_only(sign_ons: SignOns) -> None:
     sign_ons.suspend("organisations/mixed/providers/mixed")
 
 
-def test_who_cancels_at_home_is_told_so(sign_ons: SignOns) -> None:
-    """The page names the organisation; what else the answer says is shown to nobody."""
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        ("access_denied", BAD, "Sie haben abgebrochen, oder Ihre Organisation lässt die Anmeldung nicht zu"),
+        ("temporarily_unavailable", httpx.codes.SERVICE_UNAVAILABLE, "meldet eine Störung"),
+        ("server_error", httpx.codes.SERVICE_UNAVAILABLE, "meldet eine Störung"),
+        ("unauthorized_client", BAD, "Noch einmal zu beginnen hilft nicht"),
+        ("invalid_scope", BAD, "Noch einmal zu beginnen hilft nicht"),
+        ("login_required", BAD, "hat die Anmeldung nicht bestätigt"),
+        ("<i>what nobody knows</i>", BAD, "hat die Anmeldung nicht bestätigt"),
+    ],
+)
+def test_whom_home_does_not_sign_in_is_told_why(sign_ons: SignOns, error: str, status: int, words: str) -> None:
+    """By the error alone, and with the organisation's name; what else the answer says is shown to nobody, and the
+    answer is good once.
+    """
     visitor = sign_ons.visitor()
     state = query_of(visitor.authorize().headers["location"])["state"]
-    answer = visitor.get(
-        "/oauth2/callback", state=state, error="access_denied", error_description="<b>x</b>", iss=sign_ons.home.issuer()
-    )
-    assert answer.status_code == BAD
+    said = {"state": state, "error": error, "error_description": "<b>x</b>y", "iss": sign_ons.home.issuer()}
+    answer = visitor.get("/oauth2/callback", **said)
+    assert answer.status_code == status
+    assert ("retry-after" in answer.headers) == (status == httpx.codes.SERVICE_UNAVAILABLE)
+    assert words in answer.text
     assert "Citylab" in answer.text
-    assert "<b>x</b>" not in answer.text
+    assert not [each for each in ("<b>", "<i>", "xy", "nobody knows") if each in answer.text]
+    assert "begonnen wurde" in visitor.get("/oauth2/callback", **said).text
 
 
 def test_a_provider_that_is_down_is_named_with_when_to_try_again(sign_ons: SignOns) -> None:

@@ -27,7 +27,7 @@ from verbund.identity.signon.domain import (
 )
 from verbund.identity.signon.outcomes import Choose, Consent, Outcome, Redirect
 from verbund.identity.signon.parties import Parties
-from verbund.identity.signon.relying import RelyingParty, Return
+from verbund.identity.signon.relying import DENIED, RelyingParty, Return, no_sign_in
 from verbund.identity.signon.requests import SignOnRequest, one
 from verbund.identity.signon.sessions import Sessions
 from verbund.identity.signon.store import SignOnStore
@@ -165,12 +165,12 @@ class SignOn:
         return Redirect(request.url(self._issuer, {"code": code.text}))
 
     def _refused_at_home(self, back: Return, party: Party) -> Redirect:
-        """The provider did not sign the person in: its words go nowhere, for anybody could have written them."""
-        log.info("no sign-on at home", issuer=back.choice.issuer)
-        denied = back.error == "access_denied"
-        if denied and party.is_member:
-            return self._error_to(back.request.redirect_uri, back.request.state, OAuthError("access_denied"))
-        raise Unanswerable("home_cancelled" if denied else "home_refused", who=back.choice.title)
+        """The provider did not sign the person in: a member is told that somebody declined, else the person why."""
+        refused = no_sign_in(back)
+        log.info("no sign-on at home", issuer=back.choice.issuer, reason=refused.reason)
+        if back.error == DENIED and party.is_member:
+            return self._error_to(back.request.redirect_uri, back.request.state, OAuthError(DENIED))
+        raise refused
 
     def _put(self, request: SignOnRequest, browser: Browser) -> str:
         """Keeps a request while its person reads a page; the key of the page's form."""

@@ -27,7 +27,7 @@ from verbund.identity.signon.domain import (
 from verbund.identity.signon.outcomes import Redirect
 from verbund.identity.signon.requests import SignOnRequest, one
 from verbund.identity.signon.store import SignOnStore
-from verbund.identity.signon.upstream import Upstreams, unreachable
+from verbund.identity.signon.upstream import RETRY_SECONDS, Upstreams, unreachable
 from verbund.identity.tokens.domain import Home
 from verbund.identity.tokens.exchange import TokenExchange
 from verbund.identity.tokens.times import is_time
@@ -37,6 +37,19 @@ from verbund.resources.names import ProviderName
 CALLBACK_PATH = "/oauth2/callback"
 SCOPE = "openid profile email"
 WAY_BACK_SECONDS = 60.0  # from the sign-in at home until it is looked at
+
+# What providers answer that signed nobody in (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section 3.1.2.6), by
+# who can do something about it. `access_denied` is both: the person cancelled, or the provider does not let them.
+DENIED = "access_denied"
+IN_TROUBLE = ("server_error", "temporarily_unavailable")
+MISFITTING = (
+    "invalid_request",
+    "invalid_scope",
+    "unauthorized_client",
+    "unsupported_response_type",
+    "request_not_supported",
+    "registration_not_supported",
+)
 
 log = structlog.get_logger(__name__)
 
@@ -183,6 +196,18 @@ def auth_time_of(token: HomeToken, back: Return, now: datetime) -> datetime:
     if age_max is not None and now.timestamp() - stated > age_max + WAY_BACK_SECONDS:
         raise Unanswerable("too_old")
     return datetime.fromtimestamp(min(stated, now.timestamp()), UTC)
+
+
+def no_sign_in(back: Return) -> Unanswerable:
+    """What a person is told whom their provider did not sign in. Its own words are shown to nobody, and kept nowhere:
+    whoever leads a browser back may have written them, and they may be about anything, in any language.
+    """
+    who, error = back.choice.title, back.error
+    if error in IN_TROUBLE:
+        return Unanswerable("home_in_trouble", who=who, status=503, retry_seconds=RETRY_SECONDS)
+    if error in MISFITTING:
+        return Unanswerable("home_misfitting", who=who)
+    return Unanswerable("home_denied" if error == DENIED else "home_refused", who=who)
 
 
 def not_accepted(choice: Choice, refusal: TokenRefused) -> Unanswerable:

@@ -78,7 +78,12 @@ GERMAN = Texts(
         "Beheben kann das die IT-Stelle der Organisation.",
         "home_refused": "Der Anmeldedienst dieser Organisation hat die Anmeldung nicht bestätigt: {who}. "
         "Beginnen Sie bitte noch einmal; hilft das nicht, wenden Sie sich an die IT-Stelle der Organisation.",
-        "home_cancelled": "Sie haben die Anmeldung abgebrochen bei: {who}.",
+        "home_denied": "Sie wurden nicht angemeldet bei: {who}. Sie haben abgebrochen, oder Ihre Organisation "
+        "lässt die Anmeldung nicht zu. Haben Sie nicht abgebrochen, wenden Sie sich an die IT-Stelle der Organisation.",
+        "home_in_trouble": "Der Anmeldedienst dieser Organisation meldet eine Störung: {who}. "
+        "Beheben kann das die IT-Stelle der Organisation.",
+        "home_misfitting": "Der Anmeldedienst dieser Organisation nimmt Anfragen von Verbund nicht an: {who}. "
+        "Noch einmal zu beginnen hilft nicht. Beheben kann das die IT-Stelle der Organisation.",
         "no_role": "Ihr Konto hat keine Rolle in Verbund. Vergeben kann sie die IT-Stelle Ihrer Organisation: {who}.",
         "suspended": "Die Anmeldung über diese Organisation ist zurzeit gesperrt. "
         "Auskunft gibt die IT-Stelle der Organisation.",
@@ -133,7 +138,12 @@ ENGLISH = Texts(
         "The organisation's IT department can mend that.",
         "home_refused": "The sign-in service of this organisation did not confirm the sign-in: {who}. "
         "Please begin once more; if that does not help, ask the organisation's IT department.",
-        "home_cancelled": "You cancelled the sign-in at: {who}.",
+        "home_denied": "You were not signed in at: {who}. You cancelled, or your organisation does not allow it. "
+        "If you did not cancel, ask the organisation's IT department.",
+        "home_in_trouble": "The sign-in service of this organisation reports a fault: {who}. "
+        "The organisation's IT department can mend that.",
+        "home_misfitting": "The sign-in service of this organisation does not take requests of Verbund: {who}. "
+        "Beginning once more does not help. The organisation's IT department can mend that.",
         "no_role": "Your account has no role in Verbund. The IT department of your organisation can give one: {who}.",
         "suspended": "Signing in by this organisation is suspended at the moment. Its IT department can say why.",
         "too_old": "This application asks that you signed in just now. "
