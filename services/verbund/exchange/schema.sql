@@ -69,6 +69,11 @@ CREATE TABLE deliveries (
 );
 CREATE INDEX deliveries_sent ON deliveries (sender, create_time DESC, name DESC);
 CREATE INDEX deliveries_received ON deliveries (mailbox, submit_time DESC, name DESC) WHERE state <> 'draft';
+-- The deliveries of one project, as a list by page reads them.
+CREATE INDEX deliveries_sent_of_project ON deliveries (sender, project, create_time DESC, name DESC)
+    WHERE project <> '';
+CREATE INDEX deliveries_received_of_project ON deliveries (mailbox, project, submit_time DESC, name DESC)
+    WHERE project <> '' AND state <> 'draft';
 CREATE INDEX deliveries_drafts ON deliveries (sender, update_time) WHERE state = 'draft';
 CREATE INDEX deliveries_drafts_by_age ON deliveries (update_time) WHERE state = 'draft';
 CREATE INDEX deliveries_due ON deliveries (due_time) WHERE state = 'available';

@@ -130,6 +130,25 @@ def test_a_project_tells_whose_turn_it_is(desk: Desk) -> None:
     assert "gibt es keine Zustellung, an der Ihre Organisation beteiligt ist" in stranger.text
 
 
+def test_a_project_finds_its_deliveries_among_many(desk: Desk) -> None:
+    """However many newer ones there are; where there are more than are shown, the page says so."""
+    made = record(desk)
+    desk.exchange.district.send(desk.exchange.mailbox, "auftrag", subject="Projektauftrag", project=made.name)
+    desk.exchange.fill(150)
+    address = f"/console/projects/{DISTRICT}/hardenbergplatz"
+    for organisation in (DISTRICT, CITYLAB):
+        listed = desk.person(organisation).read(address).section("Zustellungen zu diesem Projekt")
+        assert "Projektauftrag" in listed
+        assert "Füllung" not in listed
+        assert "höchstens" not in listed
+    other = record(desk, "anderes")
+    for number in range(51):
+        desk.exchange.district.begin(desk.exchange.mailbox, f"d{number:02}", project=other.name)
+    shown = desk.person(DISTRICT).read(f"/console/projects/{DISTRICT}/anderes")
+    assert "höchstens 50 Zustellungen" in shown.section("Zustellungen zu diesem Projekt")
+    assert len({link for link in shown.links() if "/console/deliveries/" in link}) == 50
+
+
 def test_a_project_has_a_page_by_its_name_too(desk: Desk) -> None:
     """`owner.id`, as the registry writes it."""
     made = record(desk)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +38,16 @@ LET_PASS = """
         due_time = due_time - make_interval(days => %(days)s),
         update_time = update_time - make_interval(days => %(days)s)
     WHERE name = %(name)s
+"""
+
+FILL = """
+    INSERT INTO exchange.deliveries (name, sender, receiver, mailbox, parties, subject, message, project, reference,
+        state, manifest_sha256, due_time, trace_id, span_id, revision, create_time, submit_time, update_time)
+    SELECT %(sender)s || '/deliveries/fill-' || number, %(sender)s, %(receiver)s, %(mailbox)s,
+        ARRAY[%(sender)s, %(receiver)s], 'Füllung', '',
+        (%(projects)s::text[])[number %% cardinality(%(projects)s::text[]) + 1], '',
+        'available', repeat('0', 64), now() + interval '1 day', '', '', 1, now(), now(), now()
+    FROM generate_series(1, %(count)s) AS number
 """
 
 
@@ -240,6 +250,14 @@ class Mesh:
     def mailbox(self) -> str:
         """CityLAB's mailbox, which the district alone may send to."""
         return self.citylab.open_mailbox("auftraege", senders=[self.district.organisation])
+
+    def fill(self, count: int, *, projects: Sequence[str] = ("",)) -> None:
+        """Puts so many deliveries of the district into the mailbox, the projects taken in turn; without documents."""
+        parties = {"sender": self.district.organisation, "receiver": self.citylab.organisation}
+        with psycopg.connect(f"{self.dsn}&user=postgres", autocommit=True) as connection:
+            stated = {"mailbox": self.mailbox, "projects": list(projects), "count": count}
+            connection.execute(FILL, stated | parties)
+            connection.execute("ANALYZE exchange.deliveries")
 
     def let_pass(self, name: str, days: int) -> None:
         """Moves what is to end of a delivery into the past."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from verbund.database.database import Database
-from verbund.exchange.deliveries.store import DeliveryStore, Place
+from verbund.exchange.deliveries.store import DeliveryStore, Place, Wanted
 from verbund.exchange.mailboxes.store import MailboxStore
 from verbund.exchange.v1 import delivery_service_pb2 as pb
 from verbund.exchange.v1 import mailbox_service_pb2 as mailboxes
@@ -380,11 +380,11 @@ def test_a_page_is_bounded_in_bytes(mesh: Mesh) -> None:
     place = Place(datetime(9999, 1, 1, tzinfo=UTC), "", size=10, bytes_max=1)
     with database.read(Call.internal("test", organisation=mesh.citylab.organisation)) as rows:
         for _ in names:
-            (delivery,), full = store.received(rows, MailboxName(mesh.mailbox), [], place)
+            (delivery,), full = store.received(rows, MailboxName(mesh.mailbox), Wanted(), place)
             assert (full, bool(delivery.documents), delivery.submit_time is not None) == (True, True, True)
             found.append(delivery.name)
             place = Place(delivery.submit_time or delivery.create_time, delivery.name, size=10, bytes_max=1)
-        assert store.received(rows, MailboxName(mesh.mailbox), [], place) == ([], False)
+        assert store.received(rows, MailboxName(mesh.mailbox), Wanted(), place) == ([], False)
         (mailbox,), full = MailboxStore().list(rows, mesh.citylab.organisation, after="", size=10, bytes_max=1)
         assert (mailbox.name, full) == (mesh.mailbox, True)
     database.close()

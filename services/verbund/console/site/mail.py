@@ -85,7 +85,10 @@ class Found:
 
 
 class Mail:
-    """The deliveries of the person's organisation: the calls begin with it, and `found` waits for them."""
+    """The deliveries of the person's organisation: the calls begin with it, and `found` waits for them.
+
+    States and a project say which; none means all.
+    """
 
     def __init__(
         self,
@@ -94,8 +97,10 @@ class Mail:
         *,
         sent: Iterable["pb.DeliveryState.ValueType"] = (),
         received: Iterable["pb.DeliveryState.ValueType"] = (),
+        project: str = "",
     ) -> None:
         self._asking = asking
+        self._project = project
         self._received = tuple(received)
         self._sent = self._list(organisation, sent)
         request = mailboxes.ListMailboxesRequest(parent=organisation, page_size=MAILBOXES_MAX)
@@ -112,7 +117,9 @@ class Mail:
         return Found(list(unique.values()), more)
 
     def _list(self, parent: str, states: Iterable["pb.DeliveryState.ValueType"]) -> "Later[Any]":
-        request = pb.ListDeliveriesRequest(parent=parent, page_size=DELIVERIES_MAX, states=states)
+        request = pb.ListDeliveriesRequest(
+            parent=parent, page_size=DELIVERIES_MAX, states=states, project=self._project
+        )
         return self._asking.later("exchange", lambda channel: DeliveryServiceStub(channel).ListDeliveries, request)
 
 

@@ -14,7 +14,6 @@ from verbund.console.site.desk import Desk
 from verbund.console.site.mail import Errand, Mail, errand_of
 from verbund.console.site.peers import Asking, Later
 from verbund.console.site.visit import Text, Visit
-from verbund.exchange.v1 import delivery_service_pb2 as exchange
 from verbund.registry.v1 import project_service_pb2 as pb
 from verbund.registry.v1 import strategy_service_pb2 as strategies
 from verbund.registry.v1.project_service_pb2_grpc import ProjectServiceStub
@@ -25,10 +24,10 @@ from verbund.serving.refusals import Absent
 
 PAGE_SIZE = 20
 BEST = 3  # of what a search found: there stands what was meant
+SHOWN_MAX = 50  # deliveries of a project: its page says so where there may be more
 PATH = re.compile(r"([a-z][a-z0-9-]{0,62})[/.]([a-z0-9][a-z0-9-]{0,62})", re.ASCII)
 QUERY_CHARACTERS_MAX = 200
 PHASES = ("IDENTIFICATION", "PREPARATION", "IMPLEMENTATION", "COMPLETION", "COMPLETED")
-ALL = tuple(state for state in exchange.DeliveryState.values() if state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +102,8 @@ def asked(asking: Asking, query: str, token: str) -> Later[Any]:
 
 
 def project_page(desk: Desk, visit: Visit, path: str) -> Response:
-    """A project. Three rounds of calls at most: the project and the mailboxes, what these received and what the project
-    names, titles not yet known. Raises Absent.
+    """A project. Three rounds of calls at most: the project, the mailboxes and what is sent for it; what these received
+    for it and what the project names; titles not yet known. Raises Absent.
     """
     asking = desk.asking(visit)
     name = name_of(path)
@@ -112,13 +111,15 @@ def project_page(desk: Desk, visit: Visit, path: str) -> Response:
         "registry", lambda channel: ProjectServiceStub(channel).GetProject, pb.GetProjectRequest(name=name)
     )
     follows = visit.may("exchange.deliveries.read")
-    mail = Mail(asking, visit.organisation, sent=ALL, received=ALL) if follows else None
+    mail = Mail(asking, visit.organisation, project=name) if follows else None
     project: pb.Project = later.result()
     strategy, measure = strategy_of(asking, project), measure_of(asking, project)
     found = mail.found() if mail else None
-    concerning = [each for each in (found.deliveries if found else ()) if each.project == name]
-    errands = sorted((errand_of(each, visit.organisation) for each in concerning), key=open_first)
-    named = (name for each in errands for name in (each.next, each.other))
+    errands = sorted(
+        (errand_of(each, visit.organisation) for each in (found.deliveries if found else ())), key=open_first
+    )
+    shown_errands = errands[:SHOWN_MAX]
+    named = (name for each in shown_errands for name in (each.next, each.other))
     titles = desk.titles.of(asking, [visit.organisation, project.owner, *named])
     return visit.page(
         "project.html",
@@ -129,9 +130,9 @@ def project_page(desk: Desk, visit: Visit, path: str) -> Response:
         parties=[(party, [role_name(role) for role in party.roles]) for party in project.parties],
         strategy=title_of(visit, strategy),
         measure=title_of(visit, measure),
-        errands=errands,
+        errands=shown_errands,
         follows=follows,
-        more=found is not None and found.more,
+        more=found is not None and (found.more or len(errands) > SHOWN_MAX),
         titles=titles,
         organisation_title=titles[visit.organisation],
     )

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from verbund.exchange.deliveries.domain import Action, Delivery, Document, NextStep, State
 from verbund.exchange.v1 import delivery_service_pb2 as pb
 from verbund.resources.times import timestamp
-from verbund.serving.refusals import Invalid
 
 STATES = {
     State.DRAFT: pb.DELIVERY_STATE_DRAFT,
@@ -77,8 +76,5 @@ def next_of(step: NextStep | None) -> pb.NextStep | None:
 
 
 def states_of(numbers: Iterable[int]) -> list[State]:
-    """The states that a list asks for; raises Invalid for the one that is none."""
-    try:
-        return [STATE_OF[pb.DeliveryState.ValueType(number)] for number in numbers]
-    except KeyError:
-        raise Invalid("states", "names the unspecified state") from None
+    """The states that a list asks for; the proto has them named."""
+    return [STATE_OF[pb.DeliveryState.ValueType(number)] for number in numbers]

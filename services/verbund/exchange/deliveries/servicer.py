@@ -23,7 +23,7 @@ from verbund.exchange.deliveries.domain import (
 )
 from verbund.exchange.deliveries.messages import states_of, to_proto
 from verbund.exchange.deliveries.steps import Steps
-from verbund.exchange.deliveries.store import DeliveryStore, Place
+from verbund.exchange.deliveries.store import DeliveryStore, Place, Wanted
 from verbund.exchange.mailboxes.store import MailboxStore
 from verbund.exchange.timeline import messages as timeline_messages
 from verbund.exchange.timeline.feed import StepFeed, StepFollower
@@ -106,14 +106,14 @@ class DeliveryServicer:
         position = pages.decode(request.page_token, arguments, int, str) or END_OF_TIME
         size = pages.size(request.page_size)
         place = Place(time_of(int(position[0])), str(position[1]), size + 1)
-        states = states_of(request.states)
+        wanted = Wanted(states_of(request.states), request.project)
         sent = request.parent == call.organisation
         with self._database.read(call) as rows:
             if sent:
-                found, full = self._deliveries.sent(rows, call.organisation, states, place)
+                found, full = self._deliveries.sent(rows, call.organisation, wanted, place)
             else:
                 mailbox = self._mailboxes.find(rows, MailboxName(request.parent), call)
-                found, full = self._deliveries.received(rows, mailbox.name, states, place)
+                found, full = self._deliveries.received(rows, mailbox.name, wanted, place)
         page = [delivery for delivery in found[:size] if call.organisation in delivery.parties]
         shown = [to_proto(delivery, call.organisation) for delivery in page]
         more = full or len(found) > size

@@ -64,10 +64,13 @@ LIST = """
     WHERE before < %(bytes)s
     ORDER BY listed DESC, name DESC
 """
-LIST_SENT = LIST.replace("<listed>", "create_time").replace("<condition>", "sender = %(parent)s")
-LIST_RECEIVED = LIST.replace("<listed>", "submit_time").replace(
-    "<condition>", "mailbox = %(parent)s AND state <> 'draft'"
-)
+SENT, RECEIVED = "sender = %(parent)s", "mailbox = %(parent)s AND state <> 'draft'"
+# Of one project: a statement and an index of its own.
+OF_PROJECT = " AND project = %(project)s AND project <> ''"
+LIST_SENT = LIST.replace("<listed>", "create_time").replace("<condition>", SENT)
+LIST_SENT_OF_PROJECT = LIST.replace("<listed>", "create_time").replace("<condition>", SENT + OF_PROJECT)
+LIST_RECEIVED = LIST.replace("<listed>", "submit_time").replace("<condition>", RECEIVED)
+LIST_RECEIVED_OF_PROJECT = LIST.replace("<listed>", "submit_time").replace("<condition>", RECEIVED + OF_PROJECT)
 COUNT_DRAFTS = """
     SELECT count(*) AS count FROM (
         SELECT 1 FROM exchange.deliveries WHERE sender = %(sender)s AND state = 'draft' LIMIT %(limit)s
@@ -104,6 +107,13 @@ DELETE_OLD_DRAFTS = """
 """
 
 
+class Wanted(NamedTuple):
+    """Which deliveries a list holds: those in any of the states, and of the project; none named means all."""
+
+    states: Collection[State] = ()
+    project: str = ""
+
+
 class Place(NamedTuple):
     """The page of a list: so many deliveries, or bytes, before a delivery's time and name."""
 
@@ -130,16 +140,16 @@ class DeliveryStore:
         return seen(tx.locked(LOCK, FIND, name=name), name, organisation)
 
     def sent(
-        self, rows: Rows, sender: OrganisationName, states: Collection[State], place: Place
+        self, rows: Rows, sender: OrganisationName, wanted: Wanted, place: Place
     ) -> tuple[Sequence[Delivery], bool]:
         """What an organisation sends, the newest first, and whether that fills a page before its size."""
-        return listed(rows, LIST_SENT, sender, states, place)
+        return listed(rows, LIST_SENT_OF_PROJECT if wanted.project else LIST_SENT, sender, wanted, place)
 
     def received(
-        self, rows: Rows, mailbox: MailboxName, states: Collection[State], place: Place
+        self, rows: Rows, mailbox: MailboxName, wanted: Wanted, place: Place
     ) -> tuple[Sequence[Delivery], bool]:
         """What a mailbox received, in the same way."""
-        return listed(rows, LIST_RECEIVED, mailbox, states, place)
+        return listed(rows, LIST_RECEIVED_OF_PROJECT if wanted.project else LIST_RECEIVED, mailbox, wanted, place)
 
     def count_drafts(self, rows: Rows, sender: OrganisationName, *, limit: int) -> int:
         """How many drafts an organisation has, counted up to a limit."""
@@ -212,11 +222,11 @@ def columns_of(delivery: Delivery) -> dict[str, Any]:
 
 
 def listed(
-    rows: Rows, statement: LiteralString, parent: str, states: Collection[State], place: Place
+    rows: Rows, statement: LiteralString, parent: str, wanted: Wanted, place: Place
 ) -> tuple[Sequence[Delivery], bool]:
     """A page of deliveries, and whether it ends with what fills it: then more may follow."""
     bounds = {"time": place.time, "name": place.name, "size": place.size, "bytes": place.bytes_max}
-    found = rows.all(statement, parent=parent, states=list(states), **bounds)
+    found = rows.all(statement, parent=parent, states=list(wanted.states), project=wanted.project, **bounds)
     return [delivery_of(row) for row in found], bool(found) and found[-1]["fills"]
 
 

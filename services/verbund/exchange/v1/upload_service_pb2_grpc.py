@@ -63,7 +63,7 @@ class UploadServiceServicer:
     """
 
     def UploadDocument(self, request_iterator, context):
-        """Uploads one document to a draft of the caller's organisation, in pieces of at most 256 KiB.
+        """Uploads one document to a draft of the caller's organisation, in pieces of at most 1 MiB.
 
         The same content under the same name again, from one client or two, has one effect and the same answer; another content is refused (ALREADY_EXISTS). An
         upload that breaks off leaves nothing.

@@ -39,7 +39,7 @@ class UploadServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UploadServiceAsyncStub: ...
     UploadDocument: _grpc.StreamUnaryMultiCallable[_upload_service_pb2.UploadDocumentRequest, _delivery_service_pb2.Document]
-    """Uploads one document to a draft of the caller's organisation, in pieces of at most 256 KiB.
+    """Uploads one document to a draft of the caller's organisation, in pieces of at most 1 MiB.
 
     The same content under the same name again, from one client or two, has one effect and the same answer; another content is refused (ALREADY_EXISTS). An
     upload that breaks off leaves nothing.
@@ -61,7 +61,7 @@ class UploadServiceAsyncStub(UploadServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadDocument: _aio.StreamUnaryMultiCallable[_upload_service_pb2.UploadDocumentRequest, _delivery_service_pb2.Document]  # type: ignore[assignment]
-    """Uploads one document to a draft of the caller's organisation, in pieces of at most 256 KiB.
+    """Uploads one document to a draft of the caller's organisation, in pieces of at most 1 MiB.
 
     The same content under the same name again, from one client or two, has one effect and the same answer; another content is refused (ALREADY_EXISTS). An
     upload that breaks off leaves nothing.
@@ -86,7 +86,7 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_upload_service_pb2.UploadDocumentRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.Document, _abc.Awaitable[_delivery_service_pb2.Document]]:
-        """Uploads one document to a draft of the caller's organisation, in pieces of at most 256 KiB.
+        """Uploads one document to a draft of the caller's organisation, in pieces of at most 1 MiB.
 
         The same content under the same name again, from one client or two, has one effect and the same answer; another content is refused (ALREADY_EXISTS). An
         upload that breaks off leaves nothing.
