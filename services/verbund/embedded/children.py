@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from verbund.failure import ExitCode, Failure
+from verbund.settings import SettingError
+
 LIBC = ctypes.CDLL(None, use_errno=True)  # loaded before the fork, and before root is given up
 
 PR_SET_PDEATHSIG = 1
@@ -64,6 +67,9 @@ def live(child: Child, ready_fd: int, parent: int) -> int:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except (Failure, SettingError) as failure:  # what a person can mend is said in its sentence, and nothing else
+        sys.stderr.write(f"{failure}\n")
+        code = ExitCode.USAGE
     except BaseException:  # noqa: BLE001 - the last frame of a process: nobody above could catch it
         traceback.print_exc()
         code = 1

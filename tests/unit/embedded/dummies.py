@@ -16,6 +16,7 @@ from verbund.embedded import lock
 from verbund.embedded.part import Layer, Part
 from verbund.embedded.supervisor import Supervisor
 from verbund.failure import Failure
+from verbund.settings import SettingError
 
 Run = Callable[[int], object]
 
@@ -78,6 +79,11 @@ def fail(_ready_fd: int) -> None:
     raise SystemExit(7)
 
 
+def refuse_setting(_ready_fd: int) -> None:
+    """Has a setting that cannot be."""
+    raise SettingError("VERBUND_CHEESE_HOLES takes a whole number, not 'many'")
+
+
 def is_open(number: int) -> bool:
     """Whether a file descriptor is."""
     try:
@@ -117,6 +123,7 @@ def scenarios(home: Path) -> dict[str, list[Part]]:
         ],
         "restart": [part("worker", serve)],
         "failing": [part("steady", serve), part("broken", fail, attempts_max=2)],
+        "setting": [part("cheese", refuse_setting, attempts_max=1)],
         "once-failing": [part("steady", serve), part("broken", fail, once=True)],
         "slow": [part("slow", partial(serve, after_seconds=60), attempts_max=1, start_seconds_max=0.3)],
         "deaf": [part("deaf", partial(serve, deaf=True))],

@@ -127,6 +127,15 @@ def test_a_part_that_cannot_start_ends_the_whole_start(start: Start, scenario: s
     assert not (supervised.home / "processes.json").exists()
 
 
+def test_a_wrong_setting_of_a_part_is_one_sentence(start: Start) -> None:
+    """Whoever set it reads its name and what it takes, and no traceback."""
+    supervised = start("setting")
+    supervised.hear("stopped")
+    text = "\n".join(supervised.lines)
+    assert "VERBUND_CHEESE_HOLES takes a whole number, not 'many'" in text
+    assert "Traceback" not in text
+
+
 def test_a_part_that_never_becomes_ready_is_given_up(start: Start) -> None:
     """Being alive is not being ready: a part that says nothing in its time counts as failed."""
     supervised = start("slow")
