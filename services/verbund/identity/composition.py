@@ -23,6 +23,7 @@ from verbund.identity.signon.http import SignOnRoutes
 from verbund.identity.signon.leaving import Leaving
 from verbund.identity.signon.parties import Parties, read_secret
 from verbund.identity.signon.relying import RelyingParty
+from verbund.identity.signon.retelling import Retelling
 from verbund.identity.signon.sessions import Sessions
 from verbund.identity.signon.store import SignOnStore
 from verbund.identity.signon.upstream import Upstreams
@@ -107,6 +108,7 @@ class OAuth:
             sign_on=sign_on,
             leaving=leaving,
             userinfo=userinfo,
+            retelling=Retelling(self.seal.derived("refusals in links")),
             threads=threads,
         )
         return routes.handlers()

@@ -13,6 +13,7 @@ BROWSER, SESSION, ORGANISATION, AFTER = (
     f"__Host-verbund-{name}" for name in ("signon", "session", "organisation", "after")
 )
 AUTHORIZE_PATH, USERINFO_PATH, LOGOUT_PATH = "/oauth2/authorize", "/oauth2/userinfo", "/oauth2/logout"
+SIGNED_OUT_PATH, REFUSED_PATH = "/oauth2/signed-out", "/oauth2/refused"
 
 
 def public(name: str, rate: int) -> Rule:
@@ -59,5 +60,6 @@ ROUTES: tuple[HttpRoute, ...] = (
     sign_on("consent", "/oauth2/consent", "POST"),
     sign_on("userinfo", USERINFO_PATH, "GET", "POST"),
     sign_on("leave", LOGOUT_PATH, "GET", "POST"),
-    sign_on("left", "/oauth2/signed-out", "GET"),
+    sign_on("left", SIGNED_OUT_PATH, "GET"),
+    sign_on("refused", REFUSED_PATH, "GET", rate=pb.RATE_READ),
 )

@@ -48,7 +48,7 @@ def mortal(sign_ons: SignOns) -> Iterator[Mortal]:
 def names_who_and_when(answer: httpx.Response) -> bool:
     """Whether the page says whose provider is away, who can mend that, and when to try again."""
     assert int(answer.headers["retry-after"]) > 0
-    said = ("Amt", "IT", f" in {answer.headers['retry-after']} ")
+    said = ("cannot be reached", "Amt", "IT department", f"in {answer.headers['retry-after']} seconds")
     return answer.status_code == UNAVAILABLE and all(each in answer.text for each in said)
 
 

@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -44,6 +46,17 @@ class Unanswerable(Exception):  # noqa: N818 - a refusal
         self.who = who
         self.status = status
         self.retry_seconds = retry_seconds
+        self.ui_locales = ""  # of the request that it is about, where that is known
+
+
+@contextmanager
+def told_in(ui_locales: str) -> Iterator[None]:
+    """What cannot be done is told in the languages that the client's request named, though no later one names them."""
+    try:
+        yield
+    except Unanswerable as refused:
+        refused.ui_locales = ui_locales
+        raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

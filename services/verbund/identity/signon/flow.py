@@ -24,6 +24,7 @@ from verbund.identity.signon.domain import (
     browser_name,
     digest,
     secret,
+    told_in,
 )
 from verbund.identity.signon.outcomes import Choose, Consent, Outcome, Redirect
 from verbund.identity.signon.parties import Parties
@@ -31,7 +32,7 @@ from verbund.identity.signon.relying import DENIED, RelyingParty, Return, no_sig
 from verbund.identity.signon.requests import SignOnRequest, one
 from verbund.identity.signon.sessions import Sessions
 from verbund.identity.signon.store import SignOnStore
-from verbund.openid.requests import OAuthError, Pairs, extended
+from verbund.openid.requests import OAuthError, Pairs, answer_url
 from verbund.serving.call import Call
 
 log = structlog.get_logger(__name__)
@@ -88,24 +89,19 @@ class SignOn:
             found = self._store.look(rows, digest(form), now=self._clock())
         if found is None:
             raise Unanswerable("form")
-        request, choices = requests.from_row(found["request"]), self._choices.all()
-        chosen = next((choice for choice in choices if choice.provider == wanted), None)
-        if chosen is None:
-            return Choose(request, form, choices)
-        return self._relying_party.sent(request, chosen, browser)
+        request = requests.from_row(found["request"])
+        with told_in(request.ui_locales):
+            choices = self._choices.all()
+            chosen = next((choice for choice in choices if choice.provider == wanted), None)
+            if chosen is None:
+                return Choose(request, form, choices)
+            return self._relying_party.sent(request, chosen, browser)
 
     def back(self, pairs: Pairs, browser: Browser) -> Outcome:
         """The person comes back from their provider; raises Unanswerable."""
         back = self._relying_party.returned(pairs, browser)
-        party = self._parties.find(back.request.client)
-        if party is None:
-            raise Unanswerable("client")
-        if back.error:
-            return self._refused_at_home(back, party)
-        session, key = self._sessions.opened(self._relying_party.vouched(back), browser)
-        log.info("signed on", client=party.client, organisation=session.organisation)
-        outcome = self._continued(back.request, party, session, replace(browser, session=key))
-        return replace(outcome, session=key) if isinstance(outcome, Redirect | Consent) else outcome
+        with told_in(back.request.ui_locales):
+            return self._came_back(back, browser)
 
     def consent(self, form: str, browser: Browser, *, given: bool) -> Outcome:
         """What the person answered; raises Unanswerable for what is not this browser's, or where nobody is there."""
@@ -122,9 +118,8 @@ class SignOn:
     def _error_to(self, redirect_uri: str, state: str, error: OAuthError) -> Redirect:
         """An error that the client is told (RFC 6749, section 4.1.2.1)."""
         described = {"error_description": error.description} if error.description else {}
-        stated = {"state": state} if state else {}
-        answer = {"error": error.code, **described, **stated, "iss": self._issuer}
-        return Redirect(extended(redirect_uri, answer))
+        answer = {"error": error.code, **described}
+        return Redirect(answer_url(redirect_uri, answer, state=state, issuer=self._issuer))
 
     def _good_enough(self, request: SignOnRequest, session: Session) -> bool:
         """Whether the request takes the session that there is."""
@@ -163,6 +158,18 @@ class SignOn:
                 expire_time=now + CODE_LIFE,
             )
         return Redirect(request.url(self._issuer, {"code": code.text}))
+
+    def _came_back(self, back: Return, browser: Browser) -> Redirect | Consent:
+        """The way on of somebody whose provider answered."""
+        party = self._parties.find(back.request.client)
+        if party is None:
+            raise Unanswerable("client")
+        if back.error:
+            return self._refused_at_home(back, party)
+        session, key = self._sessions.opened(self._relying_party.vouched(back), browser)
+        log.info("signed on", client=party.client, organisation=session.organisation)
+        outcome = self._continued(back.request, party, session, replace(browser, session=key))
+        return replace(outcome, session=key)
 
     def _refused_at_home(self, back: Return, party: Party) -> Redirect:
         """The provider did not sign the person in: a member is told that somebody declined, else the person why."""

@@ -12,13 +12,14 @@ from opentelemetry import trace
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from verbund.identity.routes import AFTER, BROWSER, ORGANISATION, SESSION
+from verbund.identity.routes import AFTER, BROWSER, LOGOUT_PATH, ORGANISATION, SESSION, SIGNED_OUT_PATH
 from verbund.identity.signon import pages
 from verbund.identity.signon.domain import Browser, Unanswerable
 from verbund.identity.signon.flow import SignOn
-from verbund.identity.signon.leaving import SIGNED_OUT_PATH, Confirm, Leaving
+from verbund.identity.signon.leaving import Confirm, Leaving
 from verbund.identity.signon.outcomes import Choose, Consent, Outcome, Redirect
 from verbund.identity.signon.requests import one
+from verbund.identity.signon.retelling import Retelling
 from verbund.identity.signon.texts import Texts, texts_for
 from verbund.identity.signon.userinfo import Userinfo
 from verbund.identity.threads import run_in
@@ -27,7 +28,7 @@ from verbund.openid.requests import Pairs, source_of
 from verbund.serving.refusals import Refusal
 from verbund.style.sheets import SIGN_ON
 
-CHOOSE_PATH, CONSENT_PATH, LOGOUT_PATH = "/oauth2/organisation", "/oauth2/consent", "/oauth2/logout"
+CHOOSE_PATH, CONSENT_PATH = "/oauth2/organisation", "/oauth2/consent"
 # __Host-: the browser takes them over TLS only, and gives them back to this host only (RFC 6265bis).
 KEY_LENGTH = 43
 REMEMBERED_SECONDS = 180 * 24 * 3600
@@ -57,6 +58,7 @@ class SignOnRoutes:
         sign_on: SignOn,
         leaving: Leaving,
         userinfo: Userinfo,
+        retelling: Retelling,
         threads: Executor,
     ) -> None:
         self._issuer = issuer
@@ -64,6 +66,7 @@ class SignOnRoutes:
         self._sign_on = sign_on
         self._leaving = leaving
         self._userinfo = userinfo
+        self._retelling = retelling
         self._threads = threads
 
     def handlers(self) -> dict[str, Handler]:
@@ -77,6 +80,7 @@ class SignOnRoutes:
             "identity.signon.consent": self._page(self._consent, own=True),
             "identity.signon.leave": self._page(self._leave),
             "identity.signon.left": self._page(self._signed_out),
+            "identity.signon.refused": self._page(self._refused),
             "identity.signon.userinfo": self._userinfo_read,
         }
 
@@ -87,7 +91,7 @@ class SignOnRoutes:
             try:
                 pairs = await pairs_of(request)
             except Unanswerable as refused:
-                return refusal(request, refused)
+                return self._refusal(request, (), refused)
             return await run_in(self._threads, self._answer, handle, request, pairs, own)
 
         return answering
@@ -99,10 +103,28 @@ class SignOnRoutes:
             return handle(request, pairs)
         except Unanswerable as refused:
             log.info("no sign-on", reason=refused.reason)
-            return refusal(request, refused)
+            return self._refusal(request, pairs, refused)
         except Refusal as refused:  # the database is away, or slower than the deadline
             log.warning("unavailable", reason=refused.reason)
-            return refusal(request, Unanswerable("unavailable", status=503, retry_seconds=RETRY_SECONDS))
+            away = Unanswerable("unavailable", status=503, retry_seconds=RETRY_SECONDS)
+            return self._refusal(request, pairs, away)
+
+    def _refusal(self, request: Request, pairs: Pairs, refused: Unanswerable) -> Response:
+        """The page of a refusal."""
+        trace_id = f"{trace.get_current_span().get_span_context().trace_id:032x}"
+        return self._told_so(texts_of(request, refused.ui_locales or one(pairs, "ui_locales")), refused, trace_id)
+
+    def _refused(self, request: Request, pairs: Pairs) -> Response:
+        """The same page, asked for in another language."""
+        refused, trace_id = self._retelling.read(one(pairs, "about"))
+        return self._told_so(texts_of(request, one(pairs, "ui_locales")), refused, trace_id)
+
+    def _told_so(self, texts: Texts, refused: Unanswerable, trace_id: str) -> Response:
+        about = self._retelling.about(refused, trace_id)
+        response = page(pages.refusal(texts, refused, trace_id, about=about), status=refused.status)
+        if refused.retry_seconds:
+            response.headers["Retry-After"] = str(refused.retry_seconds)
+        return response
 
     def _refuse_foreign(self, request: Request) -> None:
         """Raises Unanswerable for a form that another site's page sent, whatever cookies came with it."""
@@ -135,11 +157,11 @@ class SignOnRoutes:
     def _shown(self, request: Request, browser: Browser, outcome: Outcome, search: str) -> Response:
         """What the browser gets: the way on, or a page."""
         if isinstance(outcome, Choose):
-            texts = texts_for(outcome.request.ui_locales, request.headers.get("accept-language", ""))
+            texts = texts_of(request, outcome.request.ui_locales)
             shown = pages.choose(texts, outcome, action=CHOOSE_PATH, search=search)
             response: Response = page(shown, source=pages.sources(outcome.choices))
         elif isinstance(outcome, Consent):
-            texts = texts_for(outcome.request.ui_locales, request.headers.get("accept-language", ""))
+            texts = texts_of(request, outcome.request.ui_locales)
             shown = pages.consent(texts, outcome, action=CONSENT_PATH)
             response = page(shown, source=source_of(outcome.request.redirect_uri))
         else:
@@ -157,7 +179,7 @@ class SignOnRoutes:
             self._refuse_foreign(request)
         outcome = self._leaving.begin(pairs, browser_of(request), confirmed=confirmed)
         if isinstance(outcome, Confirm):
-            texts = texts_for(one(pairs, "ui_locales"), request.headers.get("accept-language", ""))
+            texts = texts_of(request, one(pairs, "ui_locales"))
             return page(pages.sign_out(texts, outcome.pairs, action=LOGOUT_PATH), source="https: http:")
         response = redirect(outcome.location or SIGNED_OUT_PATH)
         for name in (SESSION, ORGANISATION):
@@ -166,11 +188,11 @@ class SignOnRoutes:
             set_cookie(response, AFTER, outcome.after, 600)
         return response
 
-    def _signed_out(self, request: Request, _pairs: Pairs) -> Response:
+    def _signed_out(self, request: Request, pairs: Pairs) -> Response:
         if after := self._leaving.after(request.cookies.get(AFTER, "")):
             response: Response = redirect(after)
         else:
-            response = page(pages.signed_out(texts_of(request)))
+            response = page(pages.signed_out(texts_of(request, one(pairs, "ui_locales"))))
         response.delete_cookie(AFTER, path="/", secure=True, httponly=True, samesite="lax")
         return response
 
@@ -231,18 +253,9 @@ def browser_of(request: Request) -> Browser:
     return Browser(key, request.cookies.get(SESSION, ""), request.cookies.get(ORGANISATION, ""))
 
 
-def texts_of(request: Request) -> Texts:
-    """The texts of a page that knows no request of a client."""
-    return texts_for(request.query_params.get("ui_locales", ""), request.headers.get("accept-language", ""))
-
-
-def refusal(request: Request, refused: Unanswerable) -> Response:
-    """The page of a refusal."""
-    trace_id = f"{trace.get_current_span().get_span_context().trace_id:032x}"
-    response = page(pages.refusal(texts_of(request), refused, trace_id), status=refused.status)
-    if refused.retry_seconds:
-        response.headers["Retry-After"] = str(refused.retry_seconds)
-    return response
+def texts_of(request: Request, ui_locales: str) -> Texts:
+    """The texts in the languages that were asked for, else in the browser's."""
+    return texts_for(ui_locales, request.headers.get("accept-language", ""))
 
 
 def page(content: str, *, source: str = "", status: int = 200) -> Response:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from verbund.database.database import Database
+from verbund.identity.routes import SIGNED_OUT_PATH
 from verbund.identity.signon.choices import Choices
 from verbund.identity.signon.domain import Browser, Party, Session, Unanswerable
 from verbund.identity.signon.parties import Parties
@@ -16,7 +17,6 @@ from verbund.openid.requests import Pairs, extended, values
 from verbund.serving.call import Call
 
 LEAVE = "identity.signon.leave"
-SIGNED_OUT_PATH = "/oauth2/signed-out"
 TEXT_LENGTH_MAX = 2048
 
 

@@ -88,7 +88,7 @@ OPERATIONS: dict[str, Fragment] = {
     "identity.signon.choose": {
         "summary": "Takes the choice of an organisation",
         "description": "The form of our own page.",
-        "requestBody": form("provider", "search", required=("form",), form=KEY),
+        "requestBody": form("provider", "search", "ui_locales", required=("form",), form=KEY),
         "responses": {"200": page("The choice once more."), **WAYS},
     },
     "identity.signon.callback": {
@@ -104,7 +104,7 @@ OPERATIONS: dict[str, Fragment] = {
     "identity.signon.consent": {
         "summary": "Takes a person's consent",
         "description": "The form of our own page.",
-        "requestBody": form(required=("form", "decision"), form=KEY, decision=DECISION),
+        "requestBody": form("ui_locales", required=("form", "decision"), form=KEY, decision=DECISION),
         "responses": WAYS,
     },
     "identity.signon.userinfo": {
@@ -130,8 +130,18 @@ OPERATIONS: dict[str, Fragment] = {
         "requestBody": form("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "confirmed"),
         "responses": {"200": page("The person is asked whether they want that."), **WAYS},
     },
+    "identity.signon.refused": {
+        "summary": "Says once more why a person was not signed in",
+        "description": "Where the language link of such a page leads. Nothing is done once more.",
+        "parameters": [
+            parameter("about", "What the page says, as its own link has it."),
+            parameter("ui_locales", "The languages that the person reads."),
+        ],
+        "responses": {each: WAYS[each] for each in WAYS if each != "303"},
+    },
     "identity.signon.left": {
         "summary": "Says that a person is signed out",
+        "parameters": [parameter("ui_locales", "The languages that the person reads.")],
         "responses": {"200": page("The person is signed out."), **WAYS},
     },
 }

@@ -1,9 +1,10 @@
 """The pages of the sign-on: plain HTML without script, readable at any width, by keyboard and by screen reader."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import urlencode
 
+from verbund.identity.routes import AUTHORIZE_PATH, LOGOUT_PATH, REFUSED_PATH, SIGNED_OUT_PATH
 from verbund.identity.signon.domain import Choice, Unanswerable
 from verbund.identity.signon.outcomes import Choose, Consent
 from verbund.identity.signon.texts import TEXTS, Texts
@@ -11,7 +12,7 @@ from verbund.openid import pages
 from verbund.openid.requests import Pairs
 
 STYLE_PATH = "/oauth2/style.css"
-AUTHORIZE_PATH = "/oauth2/authorize"
+KEPT_OF_SIGN_OUT = ("post_logout_redirect_uri", "client_id", "state", "ui_locales")
 
 
 def choose(texts: Texts, asked: Choose, *, action: str, search: str) -> str:
@@ -21,7 +22,7 @@ def choose(texts: Texts, asked: Choose, *, action: str, search: str) -> str:
     missing = f'<p role="status">{escape(texts.found_none)}</p>' if search and not fitting else ""
     several = len({choice.organisation for choice in shown}) < len(shown)
     items = "".join(f"<li>{button(choice, several=several)}</li>" for choice in shown)
-    hidden = f'<input type="hidden" name="form" value="{escape(asked.form)}">'
+    hidden = hidden_fields(texts, asked)
     content = f"""<h1>{escape(texts.choose)}</h1>
 <p>{escape(texts.choose_text)}</p>
 <form method="post" action="{escape(action)}" role="search">
@@ -36,7 +37,13 @@ def choose(texts: Texts, asked: Choose, *, action: str, search: str) -> str:
 <h2 id="organisations">{escape(texts.organisations)}</h2>
 <ul class="choices" aria-labelledby="organisations">{items}</ul>
 </form>"""
-    return document(texts, texts.choose, content, language_links(texts, asked))
+    return document(texts, texts.choose, content, language_links(texts, AUTHORIZE_PATH, asked.request.parameters()))
+
+
+def hidden_fields(texts: Texts, asked: Choose | Consent) -> str:
+    """What a form says of the page that it stands on: of which request it is, and in which language."""
+    stated = {"form": asked.form, "ui_locales": texts.language}
+    return "".join(f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in stated.items())
 
 
 def fits(choice: Choice, search: str) -> bool:
@@ -51,15 +58,15 @@ def button(choice: Choice, *, several: bool) -> str:
     return f'<button type="submit" name="provider" value="{escape(choice.provider)}">{escape(title)}</button>'
 
 
-def language_links(texts: Texts, asked: Choose) -> str:
-    """The same request in another language."""
+def language_links(texts: Texts, path: str, parameters: Mapping[str, str]) -> str:
+    """The same page in another language."""
     links = ""
     for other in TEXTS.values():
         if other is not texts:
-            target = f"{AUTHORIZE_PATH}?{urlencode({**asked.request.parameters(), 'ui_locales': other.language})}"
+            target = f"{path}?{urlencode({**parameters, 'ui_locales': other.language})}"
             language = other.language
             links += f'<a href="{escape(target)}" lang="{language}" hreflang="{language}">{escape(other.name)}</a>'
-    return f'<nav aria-label="{escape(texts.languages)}" class="languages">{links}</nav>'
+    return f'<nav aria-label="{escape(texts.languages)}">{links}</nav>'
 
 
 def consent(texts: Texts, asked: Consent, *, action: str) -> str:
@@ -71,21 +78,20 @@ def consent(texts: Texts, asked: Consent, *, action: str) -> str:
 <p>{escape(explained)}</p>
 <ul>{items}</ul>
 <form method="post" action="{escape(action)}">
-<input type="hidden" name="form" value="{escape(asked.form)}">
+{hidden_fields(texts, asked)}
 <div class="buttons">
 <button type="submit" name="decision" value="allow">{escape(texts.allow)}</button>
 <button type="submit" name="decision" value="deny" class="second">{escape(texts.deny)}</button>
 </div>
 </form>"""
-    return document(texts, heading, content)
+    return document(texts, heading, content, language_links(texts, AUTHORIZE_PATH, asked.request.parameters()))
 
 
 def sign_out(texts: Texts, pairs: Pairs, *, action: str) -> str:
     """Asks whether the person wants to sign out."""
+    kept = {name: value for name, value in pairs if name in KEPT_OF_SIGN_OUT}
     hidden = "".join(
-        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
-        for name, value in pairs
-        if name in ("post_logout_redirect_uri", "client_id", "state", "ui_locales")
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in kept.items()
     )
     content = f"""<h1>{escape(texts.sign_out)}</h1>
 <p>{escape(texts.sign_out_question)}</p>
@@ -94,7 +100,7 @@ def sign_out(texts: Texts, pairs: Pairs, *, action: str) -> str:
 <input type="hidden" name="confirmed" value="yes">
 <div class="buttons"><button type="submit">{escape(texts.sign_out_submit)}</button></div>
 </form>"""
-    return document(texts, texts.sign_out, content)
+    return document(texts, texts.sign_out, content, language_links(texts, LOGOUT_PATH, kept))
 
 
 def signed_out(texts: Texts) -> str:
@@ -102,11 +108,14 @@ def signed_out(texts: Texts) -> str:
     content = f"""<h1>{escape(texts.signed_out)}</h1>
 <p>{escape(texts.signed_out_text)}</p>
 <p><a href="/">{escape(texts.again)}</a></p>"""
-    return document(texts, texts.signed_out, content)
+    return document(texts, texts.signed_out, content, language_links(texts, SIGNED_OUT_PATH, {}))
 
 
-def refusal(texts: Texts, refused: Unanswerable, trace: str) -> str:
-    """Says what cannot be done, who can mend it, and when to try again; nobody is sent anywhere."""
+def refusal(texts: Texts, refused: Unanswerable, trace: str, *, about: str) -> str:
+    """Says what cannot be done, who can mend it, and when to try again; nobody is sent anywhere.
+
+    `about` is what a link to the same page has.
+    """
     said = texts.refusals[refused.reason].format(who=refused.who)
     retry = texts.retry.format(seconds=refused.retry_seconds) if refused.retry_seconds else ""
     paragraphs = "".join(f"<p>{escape(text)}</p>" for text in (said, retry) if text)
@@ -114,7 +123,7 @@ def refusal(texts: Texts, refused: Unanswerable, trace: str) -> str:
 {paragraphs}
 <p><a href="/">{escape(texts.again)}</a></p>
 <details><summary>{escape(texts.details)}</summary><p>{escape(texts.trace.format(trace=trace))}</p></details>"""
-    return document(texts, texts.cannot, content)
+    return document(texts, texts.cannot, content, language_links(texts, REFUSED_PATH, {"about": about}))
 
 
 def document(texts: Texts, title: str, content: str, navigation: str = "") -> str:

@@ -23,6 +23,7 @@ from verbund.identity.signon.domain import (
     browser_name,
     digest,
     secret,
+    told_in,
 )
 from verbund.identity.signon.outcomes import Redirect
 from verbund.identity.signon.requests import SignOnRequest, one
@@ -138,10 +139,12 @@ class RelyingParty:
             found = self._store.take(tx, digest(state), now=self._clock()) if state else None
         if found is None or found["provider"] is None:
             raise Unanswerable("state")
-        choice = self._choices.of(ProviderName(found["provider"]))
-        self._refuse_other_issuer(pairs, choice)
+        request = requests.from_row(found["request"])
+        with told_in(request.ui_locales):
+            choice = self._choices.of(ProviderName(found["provider"]))
+            self._refuse_other_issuer(pairs, choice)
         return Return(
-            request=requests.from_row(found["request"]),
+            request=request,
             choice=choice,
             nonce=found["nonce"],
             verifier=found["verifier"],
