@@ -92,7 +92,7 @@ def own_mailbox(toured: dict[str, Any], running: Up, sample: samples.Sample) -> 
 
 def sent(running: Up, sample: samples.Sample, mailbox: str, file: Path) -> str:
     """A delivery of the district that waits for its receiver; its page."""
-    file.write_bytes(sample.document)
+    file.write_bytes(sample.order.document)
     with Client.from_home(running.home, sample.member("charlottenburg-wilmersdorf").system) as client:
         done = client.send([file], to=mailbox, subject=SUBJECT, project=PROJECT, request_id=str(uuid.uuid4()))
     return "/console/deliveries/" + done.name.removeprefix("organisations/").replace("/deliveries/", "/")
@@ -152,7 +152,7 @@ def test_somebody_new_finds_the_document_and_leaves(
     typo, whose turn it is stands there, the document is the one that was sent; after the sign-out, going back shows
     nothing of it.
     """
-    address = sent(running, sample, sample.mailbox_name, tmp_path / sample.document_name)
+    address = sent(running, sample, sample.order.mailbox_name, tmp_path / sample.order.document_name)
     person, page = person_of(toured, DISTRICT), make("de-DE").new_page()
     page.goto(f"{toured['gateway']}/console/")
     act(page, provider_button(page, DISTRICT))
@@ -177,9 +177,9 @@ def test_somebody_new_finds_the_document_and_leaves(
     page.wait_for_url(f"**{address}")
     with page.expect_download() as loading:
         act(page, page.get_by_role("link", name=re.compile("Herunterladen")))
-    assert loading.value.suggested_filename == sample.document_name
+    assert loading.value.suggested_filename == sample.order.document_name
     content = Path(loading.value.path()).read_bytes()
-    assert hashlib.sha256(content).hexdigest() == hashlib.sha256(sample.document).hexdigest()
+    assert hashlib.sha256(content).hexdigest() == hashlib.sha256(sample.order.document).hexdigest()
     signed_out(page, act)
     assert "Sie sind abgemeldet" in page.inner_text("main")
     for _ in range(20):
@@ -299,7 +299,7 @@ def test_the_console_has_no_barriers_where_something_is_wrong(
     """A rejection without a reason, a search that finds nothing, a page that is not there; and the pages as they are,
     with what stands on them after a tour.
     """
-    address = sent(running, sample, own_mailbox, tmp_path / sample.document_name)
+    address = sent(running, sample, own_mailbox, tmp_path / sample.order.document_name)
     page, language = make(locale).new_page(), locale[:2]
     page.on("response", refuses_frames)
     signed_on(page, toured, CHANCELLERY)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from verbund.exchange.v1 import delivery_service_pb2 as deliveries
 from verbund.sdk.client import Client
 
 from tests.support.home import ROOT, Up
@@ -17,7 +18,7 @@ from tests.support.home import ROOT, Up
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
 STEPS = [
     *("admit", "invite", "record", "token", "find", "change", "refuse"),
-    *("sign-in", "mailbox", "sign-in-district", "send", "accept", "timeline", "hide", "trace", "page"),
+    *("sign-in", "mailbox", "sign-in-district", "send", "accept", "timeline", "hide", "trace", "answer", "page"),
 ]
 DISTRICT = "organisations/charlottenburg-wilmersdorf"
 CITYLAB = ROOT.parent / "shared" / "data" / "citylab_berlin_projects.json"
@@ -76,6 +77,14 @@ def test_a_document_is_delivered_and_both_sides_see_each_step(tour: Tour) -> Non
     assert first["hide"]["reason"] == "NOT_FOUND"
 
 
+def test_something_waits_for_a_person(running: Up, tour: Tour) -> None:
+    """Who follows the tour's link finds a delivery that nobody has taken, and can act on it."""
+    told = tour()["answer"]
+    with Client.from_home(running.home, f"{DISTRICT}/systems/projekte") as client:
+        found = client.deliveries.get(told["delivery"])
+    assert (found.state, found.next.organisation) == (deliveries.DELIVERY_STATE_AVAILABLE, DISTRICT)
+
+
 def test_a_file_of_ones_own_is_sent(tour: Tour, tmp_path: Path) -> None:
     """Whatever `--document` names."""
     document = tmp_path / "Vermerk.txt"
@@ -96,7 +105,7 @@ def test_it_can_be_repeated_on_the_same_home(running: Up, tour: Tour) -> None:
     assert "└─ exchange  verbund.exchange.v1.DeliveryService/CreateDelivery" in told.stdout
     link, who, trust = (line.strip() for line in told.stdout.splitlines()[-3:])
     ready = json.loads((running.home / "ready.json").read_text())
-    assert link.startswith(f"{ready['gateway']}/console/deliveries/charlottenburg-wilmersdorf/")
+    assert link.startswith(f"{ready['gateway']}/console/deliveries/citylab-berlin/")
     named = {each["username"] for each in ready["people"] if each["organisation"] == DISTRICT}
     assert any(f" as {username}; " in who for username in named)
     assert all(each["password"] not in told.stdout for each in ready["people"])

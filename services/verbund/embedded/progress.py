@@ -67,10 +67,10 @@ class Progress:
         self._say(f'  curl --cacert {ca} -H "Authorization: Bearer $({command} token)" {url}/v1/organisations')
         self._say(f"  {command} trace --list")
         if has_people:
-            self._say(f"In a browser that trusts {self._home.named / 'tls' / 'ca.pem'}:")
+            self._say(f"In a browser, which warns until it trusts {self._home.named / 'tls' / 'ca.pem'}:")
             self._say(f"  {url}/console/")
-            told = f"Who can sign in, and with which password, stands under “people” in {self._home.ready}"
-            self._say(f"  {told}; `verbund tour` makes the mesh trust where they do.")
+            self._say(f"  Who can sign in, and with which password, stands under “people” in {self._home.ready}.")
+            self._say("  Nobody can before the first tour: `verbund tour` registers where they sign in.")
         self._say("Ctrl-C stops the mesh.")
 
     def stopping(self) -> None:

@@ -24,7 +24,7 @@ OTHERS = {
         "must be 1 to 63 lowercase letters, digits, dots, underscores and hyphens, with a letter or a digit first"
     ),
     "([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]([a-z0-9-]{0,61}[a-z0-9])?": (
-        "must be a domain in lowercase letters: amt.example for example"
+        "must be a domain in lowercase letters: amt.example for instance"
     ),
     "[0-9a-f]{64}": "must be a SHA-256 in hexadecimal: 64 of the characters 0-9 and a-f",
     "[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?": (

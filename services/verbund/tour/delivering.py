@@ -16,37 +16,45 @@ from verbund.sdk.refusals import Refused
 from verbund.sdk.transfer import File
 from verbund.tour.creation import created
 from verbund.tour.mesh import Mesh
-from verbund.tour.sample import Member, Sample
+from verbund.tour.sample import Member, Sending
 from verbund.tour.steps import StepFailed, Told
 
 TIMEOUT_SECONDS = 15.0
 
 
-def open_mailbox(mesh: Mesh, sample: Sample, owner: Member) -> Told[None]:
+def open_mailbox(mesh: Mesh, sending: Sending, owner: Member) -> Told[None]:
     """The receiver has a mailbox, that says what it takes."""
+    verb = "opens" if opened(mesh.client(owner.system), sending) else "has"
+    line = f"{owner.title} {verb} the mailbox “{sending.mailbox.title}” for every member of the mesh."
+    return Told(line, None, {"mailbox": sending.mailbox_name})
+
+
+def opened(client: Client, sending: Sending) -> bool:
+    """Whether the mailbox is new; an earlier tour may have opened it."""
     request = mailboxes.CreateMailboxRequest(
-        parent=owner.organisation,
-        mailbox_id=sample.mailbox_id,
-        mailbox=sample.mailbox,
+        parent=f"organisations/{sending.owner}",
+        mailbox_id=sending.mailbox_id,
+        mailbox=sending.mailbox,
         request_id=str(uuid.uuid4()),
     )
-    stub = MailboxServiceStub(mesh.client(owner.system).channel)
-    new = created(lambda: stub.CreateMailbox(request, timeout=TIMEOUT_SECONDS))
-    verb = "opens" if new else "has"
-    line = f"{owner.title} {verb} the mailbox “{sample.mailbox.title}” for every member of the mesh."
-    return Told(line, None, {"mailbox": sample.mailbox_name})
+    return created(lambda: MailboxServiceStub(client.channel).CreateMailbox(request, timeout=TIMEOUT_SECONDS))
 
 
-def send(client: Client, who: str, sample: Sample, document: File, project: str) -> Told[deliveries.Delivery]:
-    """A document goes to the mailbox, through the gateway; it is acknowledged when it is on the disk."""
-    sent = client.send(
+def sent_by(client: Client, sending: Sending, document: File, project: str) -> deliveries.Delivery:
+    """A document in its mailbox, through the gateway; it is acknowledged when it is on the disk."""
+    return client.send(
         document,
-        to=sample.mailbox_name,
-        subject=sample.subject,
-        message=sample.message,
+        to=sending.mailbox_name,
+        subject=sending.subject,
+        message=sending.message,
         project=project,
         request_id=str(uuid.uuid4()),  # each tour sends it anew
     )
+
+
+def send(client: Client, who: str, sending: Sending, document: File, project: str) -> Told[deliveries.Delivery]:
+    """A document goes to the mailbox that was opened."""
+    sent = sent_by(client, sending, document, project)
     file = sent.documents[0]
     line = f"{who} sends {file.file_name} ({size_of(file.size_bytes)}) to that mailbox."
     below = [sent.name, f"sha256 {file.sha256}", waiting(sent.next)]
@@ -92,6 +100,15 @@ def hide(client: Client, stranger: Member, sent: deliveries.Delivery) -> Told[No
         raise refused
     line = f"{stranger.title} asks for it: {refused.reason}, as for one that never was."
     return Told(line, None, {"reason": refused.reason, **refused.metadata})
+
+
+def answer(mesh: Mesh, sending: Sending, sender: Member, owner: Member, project: str) -> Told[deliveries.Delivery]:
+    """The other side sends the document back, and nobody takes it: a person is to decide on it."""
+    opened(mesh.client(owner.system), sending)
+    document = File(sending.document, sending.document_name)
+    sent = sent_by(mesh.client(sender.system), sending, document, project)
+    line = f"{sender.title} sends it back to be confirmed: it waits for a person of {owner.title}."
+    return Told(line, sent, {"delivery": sent.name, "trace": sent.trace_id}, [sent.name, waiting(sent.next)])
 
 
 def told(entry: deliveries.TimelineEntry, name: str) -> str:

@@ -4,11 +4,14 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from google.protobuf.field_mask_pb2 import FieldMask
+
 from verbund.identity.v1 import access_service_pb2 as access
 from verbund.identity.v1 import provider_service_pb2 as providers
 from verbund.identity.v1.access_service_pb2_grpc import AccessServiceStub
 from verbund.identity.v1.provider_service_pb2_grpc import ProviderServiceStub
 from verbund.policy.table import ASSURANCE_NAMES
+from verbund.provider import sample as homes
 from verbund.sdk.client import Client
 from verbund.tour.creation import created
 from verbund.tour.mesh import Mesh
@@ -62,11 +65,18 @@ def trust(mesh: Mesh, sample: Sample, member: Member, issuer: str, home_token: s
     wanted = providers.Provider()
     wanted.CopyFrom(sample.provider)
     wanted.issuer = issuer
+    wanted.email_domains[:] = email_domains_of(member)
     request = providers.CreateProviderRequest(
         parent=member.organisation, provider_id=provider_id, provider=wanted, request_id=str(uuid.uuid4())
     )
     created(lambda: stub.CreateProvider(request, timeout=TIMEOUT_SECONDS))
     known = stub.GetProvider(providers.GetProviderRequest(name=name), timeout=TIMEOUT_SECONDS)
+    if known.email_domains != wanted.email_domains:  # of a tour that knew none
+        named = providers.Provider(name=name, email_domains=wanted.email_domains)
+        update = providers.UpdateProviderRequest(
+            provider=named, update_mask=FieldMask(paths=["email_domains"]), request_id=str(uuid.uuid4())
+        )
+        known = stub.UpdateProvider(update, timeout=TIMEOUT_SECONDS)
     if known.state == providers.PROVIDER_STATE_ACTIVE:
         return False
     activate = providers.ActivateProviderRequest(
@@ -74,6 +84,12 @@ def trust(mesh: Mesh, sample: Sample, member: Member, issuer: str, home_token: s
     )
     stub.ActivateProvider(activate, timeout=TIMEOUT_SECONDS)
     return True
+
+
+def email_domains_of(member: Member) -> list[str]:
+    """The domains of the addresses that the built-in provider's people have there: whoever types one is led to it."""
+    people = [person for home in homes.read() if home.name == member.organisation for person in home.people]
+    return sorted({person.email.rpartition("@")[2] for person in people})
 
 
 def id_for(stub: ProviderServiceStub, sample: Sample, member: Member, issuer: str) -> str:

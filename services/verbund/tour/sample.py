@@ -54,6 +54,25 @@ class Pilot:
 
 
 @dataclass(frozen=True, slots=True)
+class Sending:
+    """A document that goes from a member to a mailbox of another one."""
+
+    sender: str
+    owner: str
+    mailbox_id: str
+    mailbox: mailboxes.Mailbox
+    subject: str
+    message: str
+    document: bytes
+    document_name: str
+
+    @property
+    def mailbox_name(self) -> str:
+        """The mailbox's resource name."""
+        return f"organisations/{self.owner}/mailboxes/{self.mailbox_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """Everything that the tour brings with it; the first pilot is the one that it shows."""
 
@@ -68,19 +87,8 @@ class Sample:
     provider_id: str
     provider: providers.Provider  # without its issuer, which differs from home to home
     people: Mapping[str, str]  # who signs in, by organisation
-    mailbox_owner: str
-    mailbox_id: str
-    mailbox: mailboxes.Mailbox
-    sender: str
-    subject: str
-    message: str
-    document: bytes
-    document_name: str
-
-    @property
-    def mailbox_name(self) -> str:
-        """The mailbox's resource name."""
-        return f"organisations/{self.mailbox_owner}/mailboxes/{self.mailbox_id}"
+    order: Sending
+    answer: Sending
 
     def member(self, organisation_id: str) -> Member:
         """The member with this id."""
@@ -91,7 +99,7 @@ class Sample:
 def read() -> Sample:
     """The sample as it was packed."""
     stated = json.loads(FILE.read_text("utf-8"))
-    strategy, home, mailbox, delivery = (stated[name] for name in ("strategy", "homeProvider", "mailbox", "delivery"))
+    strategy, home = stated["strategy"], stated["homeProvider"]
     members = [member_of(entry) for entry in stated["organisations"]]
     return Sample(
         members=members,
@@ -105,14 +113,8 @@ def read() -> Sample:
         provider_id=home["id"],
         provider=provider_of(home),
         people=stated["people"],
-        mailbox_owner=mailbox["owner"],
-        mailbox_id=mailbox["id"],
-        mailbox=json_format.ParseDict(mailbox["content"], mailboxes.Mailbox()),
-        sender=delivery["sender"],
-        subject=delivery["subject"],
-        message=delivery["message"],
-        document=(FOLDER / delivery["document"]).read_bytes(),
-        document_name=delivery["document"],
+        order=sending_of(stated["order"]),
+        answer=sending_of(stated["answer"]),
     )
 
 
@@ -120,6 +122,21 @@ def member_of(entry: Mapping[str, Any]) -> Member:
     """A member of the file."""
     system = entry["system"]
     return Member(entry["id"], entry["title"], system["id"], system["title"], tuple(system["roles"]))
+
+
+def sending_of(entry: Mapping[str, Any]) -> Sending:
+    """What is sent, and to where."""
+    mailbox = entry["mailbox"]
+    return Sending(
+        sender=entry["sender"],
+        owner=mailbox["owner"],
+        mailbox_id=mailbox["id"],
+        mailbox=json_format.ParseDict(mailbox["content"], mailboxes.Mailbox()),
+        subject=entry["subject"],
+        message=entry["message"],
+        document=(FOLDER / entry["document"]).read_bytes(),
+        document_name=entry["document"],
+    )
 
 
 def provider_of(entry: Mapping[str, Any]) -> providers.Provider:

@@ -42,7 +42,8 @@ def tell(mesh: Mesh, sample: Sample, narrator: Narrator, *, data: Path | None, d
         title = narrator.step("import", lambda: bring_in(mesh.client(citylab.system), citylab, data))
         narrator.step("search", lambda: search(mesh.client(citylab.system), title))
     tell_of_project(mesh, sample, narrator, citylab)
-    tell_of_delivery(mesh, sample, narrator, citylab, document or File(sample.document, sample.document_name))
+    order = sample.order
+    tell_of_delivery(mesh, sample, narrator, citylab, document or File(order.document, order.document_name))
 
 
 def tell_of_project(mesh: Mesh, sample: Sample, narrator: Narrator, partner: Member) -> None:
@@ -55,29 +56,31 @@ def tell_of_project(mesh: Mesh, sample: Sample, narrator: Narrator, partner: Mem
 
 
 def tell_of_delivery(mesh: Mesh, sample: Sample, narrator: Narrator, receiver: Member, document: File) -> None:
-    """People sign in at home; one of them sends a document, and the receiver's system accepts it.
+    """People sign in at home; one of them sends a document, the receiver's system accepts it, and something comes back
+    for a person to decide on.
 
     Where no provider runs beside the mesh (--idp none), nobody signs in, and the sender's system sends.
     """
-    sender = sample.member(sample.sender)
+    sender = sample.member(sample.order.sender)
     chancellery = sample.member(sample.strategy_owner)
     has_people = bool(mesh.ready()["people"])
     if has_people:
         narrator.step("sign-in", lambda: people.come_in(mesh, sample, chancellery))
-    narrator.step("mailbox", lambda: delivering.open_mailbox(mesh, sample, receiver))
+    narrator.step("mailbox", lambda: delivering.open_mailbox(mesh, sample.order, receiver))
     person = mesh.client(sender.system)
     if has_people:
         person = narrator.step("sign-in-district", lambda: people.come_in(mesh, sample, sender)).client
     who = f"The {'person' if has_people else 'system'} of {sender.title}"
     project = sample.pilots[0].name
-    sent = narrator.step("send", lambda: delivering.send(person, who, sample, document, project))
+    sent = narrator.step("send", lambda: delivering.send(person, who, sample.order, document, project))
     narrator.step("accept", lambda: delivering.receive(mesh.client(receiver.system), receiver, sent))
     narrator.step("timeline", lambda: delivering.follow(person, sender, sent))
     narrator.step("hide", lambda: delivering.hide(mesh.client(sample.stranger.system), sample.stranger, sent))
     narrator.step("trace", lambda: tracing.show(mesh.home, sent.trace_id))
     if has_people:
         username = sample.people[sender.organisation_id]
-        narrator.step("page", lambda: pages.show(mesh, person, sender, username, sent.name))
+        back = narrator.step("answer", lambda: delivering.answer(mesh, sample.answer, receiver, sender, project))
+        narrator.step("page", lambda: pages.show(mesh, person, sender, username, back.name))
 
 
 def admit(mesh: Mesh, sample: Sample) -> Told[None]:
