@@ -1,23 +1,33 @@
 """A browser signs on through the whole mesh: the gateway's filter, identity, the provider at home, and back."""
 
-import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import httpx
 import pytest
+from verbund.console.routes import SESSION_COOKIES
 from verbund.sdk.client import Client
 from verbund.tour.signing_in import form_of, sign_in
 
 from tests.support.home import Up
+from tests.support.load import wait_until
+from tests.support.signing_on import new_browser, shown, sign_on
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
 
 REDIRECTS_MAX = 6  # from click to page
-HTML = {"accept": "text/html", "accept-language": "en"}
-TOKEN_COOKIES = {f"__Host-verbund-{name}" for name in ("token", "hmac", "expires", "id", "refresh")}
+ENDED_SECONDS = 2.0  # until a session that ended elsewhere is over
+TOKEN_COOKIES = set(SESSION_COOKIES.values())
+FORM = "/console/decisions/charlottenburg-wilmersdorf/nothing"
+TYPED = {
+    "action": "reject",
+    "request_id": "6f1c1d0e-7d0c-4a58-9d1f-0a4a6f6b1f11",
+    "reason": "OTHER",
+    "explanation": "<b>Zeile 1</b>\r\nZeile 2",
+}
 
 
 @pytest.fixture(scope="module")
@@ -42,37 +52,15 @@ def person(mesh: dict[str, Any], running: Up) -> dict[str, str]:
 @pytest.fixture
 def browser(mesh: dict[str, Any]) -> Iterator[httpx.Client]:
     """A browser that was never here."""
-    trust = ssl.create_default_context(cafile=mesh["ca"])
-    with httpx.Client(base_url=mesh["gateway"], verify=trust, timeout=30, headers=HTML) as client:
+    with new_browser(mesh) as client:
         yield client
 
 
-def shown(browser: httpx.Client, answer: httpx.Response) -> tuple[httpx.Response, int]:
-    """The page that the redirects lead to, and how many there were."""
-    count = 0
-    while answer.next_request is not None:
-        answer, count = browser.send(answer.next_request), count + 1
-        assert count <= REDIRECTS_MAX
-    return answer, count
-
-
 def signed_on(browser: httpx.Client, person: dict[str, str], path: str = "/console/") -> httpx.Response:
-    """The page at `path`, after the person signed in."""
-    page, before = shown(browser, browser.get(path))
-    if "/oauth2/" in str(page.url):  # several organisations
-        chosen = page.text.partition('name="form" value="')[2].partition('"')[0]
-        providers = [part.partition('"')[0] for part in page.text.split('name="provider" value="')[1:]]
-        own = [provider for provider in providers if provider.startswith(f"{person['organisation']}/")]
-        provider = (own or providers)[0]
-        origin = {"origin": str(browser.base_url).rstrip("/")}
-        page, _ = shown(
-            browser, browser.post("/oauth2/organisation", data={"form": chosen, "provider": provider}, headers=origin)
-        )
-    form = form_of(page)
-    fields = form.fields | {"username": person["username"], "password": person["password"]}
-    page, after = shown(browser, browser.post(urljoin(str(page.url), form.action), data=fields))
-    assert before + after <= REDIRECTS_MAX
-    return page
+    """The page at `path`, after the person signed in, not sent on too often."""
+    found = sign_on(browser, person, path)
+    assert found.redirects <= REDIRECTS_MAX
+    return found.page
 
 
 def test_a_browser_signs_on_and_sees_the_start_page(browser: httpx.Client, person: dict[str, str]) -> None:
@@ -126,7 +114,7 @@ def test_no_cookie_holds_a_token_in_the_clear(browser: httpx.Client, person: dic
 def test_a_program_is_told_and_not_sent_around(browser: httpx.Client) -> None:
     """Who asks for JSON gets a refusal, and a form that was sent without a session is not lost in a redirect."""
     assert browser.get("/console/", headers={"accept": "application/json"}).status_code == httpx.codes.UNAUTHORIZED
-    assert browser.post("/console/decisions/x", data={"a": "b"}).status_code == httpx.codes.UNAUTHORIZED
+    assert typed(browser, {}).status_code == httpx.codes.UNAUTHORIZED
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", None])
@@ -181,3 +169,122 @@ def test_no_log_holds_a_token(browser: httpx.Client, person: dict[str, str], run
     browser.get("/console/", headers={"cookie": "__Host-verbund-token=" + "x" * 100})
     for log in (running.home / "log").iterdir():
         assert b"eyJ" not in log.read_bytes(), log.name
+
+
+def kept(browser: httpx.Client) -> dict[str, str]:
+    """All cookies, taken out of the browser: whoever sends some of them says which."""
+    found = {cookie.name: cookie.value or "" for cookie in browser.cookies.jar}
+    browser.cookies.clear()
+    return found
+
+
+def sending(cookies: dict[str, str], *names: str) -> dict[str, str]:
+    """The header with these cookies of a session, or with all."""
+    chosen = {f"__Host-verbund-{name}" for name in names} or TOKEN_COOKIES
+    return {"cookie": "; ".join(f"{name}={value}" for name, value in cookies.items() if name in chosen)}
+
+
+def put(browser: httpx.Client, cookies: dict[str, str]) -> None:
+    """Gives a browser these cookies."""
+    for name, value in cookies.items():
+        browser.cookies.set(name, value, domain=str(browser.base_url.host), path="/")
+
+
+def end_elsewhere(mesh: dict[str, Any], cookies: dict[str, str]) -> None:
+    """Another window of the same browser signs out."""
+    with new_browser(mesh) as other:
+        put(other, cookies)
+        assert shown(other, other.get("/console/signout"))[0].status_code == httpx.codes.OK
+
+
+def typed(browser: httpx.Client, headers: dict[str, str]) -> httpx.Response:
+    """The answer to a form of ours."""
+    own = {"origin": str(browser.base_url).rstrip("/"), "sec-fetch-site": "same-origin"}
+    return browser.post(FORM, data=TYPED, headers=own | headers)
+
+
+def test_a_form_outlives_its_session(mesh: dict[str, Any], browser: httpx.Client, person: dict[str, str]) -> None:
+    """With cookies that are missing, cut, forged, of two sessions, or of one that ended elsewhere, whatever is left of
+    them: what was typed comes back to be sent again, and the session's cookies go.
+    """
+    signed_on(browser, person)
+    mine = kept(browser)
+    signed_on(browser, person)
+    ended = kept(browser)
+    end_elsewhere(mesh, ended)
+    token, parts = "__Host-verbund-token", ("token", "hmac", "expires", "id")
+    for headers in (
+        {},
+        sending(mine | {token: mine[token][:-8]}, *parts),
+        sending(mine | {token: "A" * len(mine[token])}, *parts),
+        sending(mine | {token: ended[token]}, *parts),
+        sending(mine | {"__Host-verbund-refresh": mine["__Host-verbund-refresh"][:-4] + "AAAA"}, "refresh"),
+        sending(ended, "refresh"),
+        sending(ended, "refresh", "id"),
+        sending(ended),
+    ):
+        answer = typed(browser, headers)
+        assert answer.status_code == httpx.codes.UNAUTHORIZED
+        for part in (
+            f'action="{FORM}"',
+            TYPED["request_id"],
+            "&lt;b&gt;Zeile 1&lt;/b&gt;\nZeile 2",
+            "Nothing was sent",
+        ):
+            assert part in answer.text
+        cleared = {each.partition("=")[0] for each in answer.headers.get_list("set-cookie") if "Max-Age=0" in each}
+        assert cleared == TOKEN_COOKIES
+        browser.cookies.clear()
+
+
+def test_who_types_for_long_is_still_signed_in(browser: httpx.Client, person: dict[str, str]) -> None:
+    """The token's cookies go after five minutes; the form gets a new one on its way. Six tabs at once do, too."""
+    signed_on(browser, person)
+    left = sending(kept(browser), "refresh")
+    assert typed(browser, left).status_code == httpx.codes.NOT_FOUND  # there is no such delivery, and it was looked for
+    with ThreadPoolExecutor(6) as tabs:
+        found = set(tabs.map(lambda _: browser.get("/console/", headers=left).status_code, range(6)))
+    assert found == {httpx.codes.OK}
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", None])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"])
+def test_what_another_site_typed_is_shown_to_nobody(browser: httpx.Client, origin: str | None, kind: str) -> None:
+    """A form that nobody here filled in does not come back as one of ours."""
+    headers = {"content-type": kind} | ({"origin": origin} if origin else {})
+    answer = browser.post(FORM, content=urlencode(TYPED), headers=headers)
+    assert answer.status_code == httpx.codes.FORBIDDEN
+    assert "Zeile" not in answer.text
+    assert "<form" not in answer.text
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_a_session_that_ended_elsewhere_is_over_within_two_seconds(
+    mesh: dict[str, Any], browser: httpx.Client, person: dict[str, str], language: str
+) -> None:
+    """The next page says so, and its link leads over the sign-on to the page that was wanted."""
+    wanted, said = (
+        "/console/projects?q=Hardenberg",
+        {"de": "Ihre Anmeldung ist beendet", "en": "Your session has ended"},
+    )
+    browser.headers["accept-language"] = language
+    signed_on(browser, person)
+    cookies = kept(browser)
+    put(browser, cookies)
+    end_elsewhere(mesh, cookies)
+    wait_until(lambda: browser.get(wanted).status_code != httpx.codes.OK, "it goes on", seconds_max=ENDED_SECONDS)
+    put(browser, cookies)
+    page = browser.get(wanted)
+    assert (page.status_code, said[language] in page.text) == (httpx.codes.UNAUTHORIZED, True)
+    assert "/console/signout" not in page.text
+    assert f'<a href="{wanted}">' in page.text
+    page, count = shown(browser, browser.get(wanted))  # at home the person is still signed in
+    assert (page.status_code, page.url.raw_path.decode()) == (httpx.codes.OK, wanted)
+    assert count > 0
+
+
+def test_who_signed_in_beside_is_sent_back(browser: httpx.Client, person: dict[str, str]) -> None:
+    """The page of the new tab stands behind the sign-on, and says what to do then."""
+    page = signed_on(browser, person, "/console/signed-in")
+    assert page.url.path == "/console/signed-in"
+    assert "Close this tab" in page.text

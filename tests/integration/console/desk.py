@@ -111,6 +111,15 @@ class Desk:
         self.stack.enter_context(console(self.issuer, Path(short)))
         return self.bearing(self.issuer.token(CITYLAB), f"{short}/console-0.http.sock")
 
+    def refused_by_services(self, organisation: str) -> Person:
+        """Somebody whose session the console does not know to be over yet, and the services do."""
+        short = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="verbund-d-", dir="/tmp")))
+        ahead = Issuer(short)
+        self.stack.enter_context(console(ahead, short, services=Path(self.socket).parent))
+        name = f"organisations/{organisation}/people/{'a' * 26}"
+        token = ahead.token(organisation, roles=("caseworker",), sub=name, client_id="verbund", sys="")
+        return self.bearing(token, f"{short}/console-0.http.sock")
+
     def bearing(self, token: str, socket: str = "") -> Person:
         """Whoever has a token."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -140,10 +149,10 @@ def running(dsn: str, home: Path) -> Iterator[Desk]:
 
 
 @contextmanager
-def console(issuer: Issuer, directory: Path) -> Iterator[None]:
-    """A console beside the services' sockets in a directory."""
+def console(issuer: Issuer, directory: Path, *, services: Path | None = None) -> Iterator[None]:
+    """A console in a directory, beside the services' sockets there or elsewhere."""
     serving = serving_settings(issuer, directory)
-    stated = {"VERBUND_CONSOLE_SOCKET_DIR": str(directory), "VERBUND_CONSOLE_WORKERS": "1"}
+    stated = {"VERBUND_CONSOLE_SOCKET_DIR": str(services or directory), "VERBUND_CONSOLE_WORKERS": "1"}
     with Pages(build_console(stated, verifier_of(serving)), serving) as pages:
         pages.take_calls()
         yield

@@ -203,7 +203,7 @@ def test_what_others_wrote_is_text(desk: Desk) -> None:
     assert not list(shown.root.iter("img"))
 
 
-@pytest.mark.parametrize("token", ["", "nonsense", "expired"])
+@pytest.mark.parametrize("token", ["", "nonsense", "expired", "revoked"])
 @pytest.mark.parametrize("action", ["accept", "reject", "withdraw"])
 def test_who_is_not_signed_in_any_more_keeps_what_they_typed(
     desk: Desk, sent: pb.Delivery, token: str, action: str
@@ -212,7 +212,10 @@ def test_who_is_not_signed_in_any_more_keeps_what_they_typed(
     cookies of a session that is over are taken away. Sent again it works, once.
     """
     whose = DISTRICT if action == "withdraw" else CITYLAB
-    nobody = desk.person(whose, exp=1) if token == "expired" else desk.bearing(token)
+    nobody = {
+        "expired": lambda: desk.person(whose, exp=1),
+        "revoked": lambda: desk.refused_by_services(whose),  # while the form was on its way
+    }.get(token, lambda: desk.bearing(token))()
     fields = {"action": action, "request_id": new_id()}
     if action == "reject":
         fields |= {"reason": "OTHER", "explanation": f"Zeile 1\r\n{SCRIPT}"}

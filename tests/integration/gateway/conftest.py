@@ -28,6 +28,7 @@ class Mesh:
     issuer: Issuer
     registry: Worker
     pages: Pages
+    console: Pages
     collector: Collector
 
     def token(self, *roles: str, **claims: Any) -> str:
@@ -48,9 +49,10 @@ def started(**changes: Any) -> Iterator[Mesh]:
         for socket in settings.sockets("registry", "grpc"):
             stack.enter_context(serving(registry, socket))
         pages = stack.enter_context(serving_http(settings.sockets("identity", "http")[0]))
+        console = stack.enter_context(serving_http(settings.sockets("console", "http")[0]))
         collector = stack.enter_context(collecting(endpoint))
         gateway = stack.enter_context(start_envoy(settings, issuer.keys(), areas=areas))
-        yield Mesh(gateway, issuer, registry, pages, collector)
+        yield Mesh(gateway, issuer, registry, pages, console, collector)
 
 
 @pytest.fixture(scope="module")
@@ -66,4 +68,5 @@ def mesh(shared: Mesh) -> Mesh:
     shared.registry.calls.clear()
     shared.registry.answers.clear()
     shared.pages.requests.clear()
+    shared.console.requests.clear()
     return shared
