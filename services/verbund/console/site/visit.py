@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -19,6 +20,7 @@ from verbund.policy.roles import permissions_of
 from verbund.registry.v1.types_pb2 import LocalizedText
 from verbund.serving.call import Principal
 from verbund.serving.translation import trace_id_of
+from verbund.style.sheets import MARK
 
 # A page is text, forms and one stylesheet: it loads nothing else, runs nothing, stands in no frame, is kept nowhere.
 # Referrer-Policy: other hosts learn nothing; `no-referrer` would make browsers send `Origin: null` with our own forms.
@@ -40,6 +42,7 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
+TEMPLATES.globals["mark"] = Markup(MARK)  # noqa: S704 - ours
 # Read once, before the parts that are forked give their rights up.
 for _name in TEMPLATES.list_templates():
     TEMPLATES.get_template(_name)
