@@ -44,7 +44,7 @@ NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
 
 
 class Rows:
-    """Reads on behalf of one caller; each statement is one implicit transaction and one round trip."""
+    """Reads on behalf of one caller; what one method runs is one implicit transaction and one round trip."""
 
     def __init__(self, link: Link, call: Call, tracer: trace.Tracer) -> None:
         self._link = link
@@ -53,14 +53,19 @@ class Rows:
 
     def one(self, statement: LiteralString, **parameters: Any) -> dict[str, Any] | None:
         """The first row, or None."""
-        return self._run(statement, parameters).one()
+        return self._run([statement], parameters)[0].one()
+
+    def each(self, *statements: LiteralString, **parameters: Any) -> list[dict[str, Any] | None]:
+        """The first row of each statement, or None, in one round trip; each sees what was written before it ran."""
+        return [result.one() for result in self._run(statements, parameters)]
 
     def all(self, statement: LiteralString, **parameters: Any) -> list[dict[str, Any]]:
         """Every row; the statement bounds how many."""
-        return self._run(statement, parameters).all()
+        return self._run([statement], parameters)[0].all()
 
-    def _run(self, statement: LiteralString, parameters: dict[str, Any]) -> Result:
-        return self._exchange(statement, (SET_CALLER, caller_of(self._call)), (statement, parameters))[-1]
+    def _run(self, statements: Sequence[LiteralString], parameters: dict[str, Any]) -> list[Result]:
+        asked = [(statement, parameters) for statement in statements]
+        return self._exchange(statements[-1], (SET_CALLER, caller_of(self._call)), *asked)[1:]
 
     def _exchange(self, traced: str, *statements: Statement) -> list[Result]:
         """One round trip, under a span that shows the statement it is made for."""
@@ -80,15 +85,15 @@ class Transaction(Rows):
 
     def execute(self, statement: LiteralString, **parameters: Any) -> int:
         """Runs a statement and tells how many rows it touched."""
-        return self._run(statement, parameters).count
+        return self._run([statement], parameters)[0].count
 
     def locked(self, lock: LiteralString, statement: LiteralString, **parameters: Any) -> dict[str, Any] | None:
         """The first row of a statement that runs behind a lock, in its round trip; None where there is nothing to lock.
 
         A statement of its own sees everything that was written by those whom the lock had to wait for.
         """
-        held, found = self._exchange(statement, (lock, parameters), (statement, parameters))
-        return None if held.one() is None else found.one()
+        held, found = self.each(lock, statement, **parameters)
+        return None if held is None else found
 
     def last(self, statement: LiteralString, **parameters: Any) -> None:
         """Runs a statement with the commit, in its round trip: one that leaves nothing to read or decide."""
@@ -127,8 +132,8 @@ class Transaction(Rows):
             statements.append((store, self._key() | {"answer": self._answer}))
         self._exchange("COMMIT", *statements, ("COMMIT", {}))
 
-    def _run(self, statement: LiteralString, parameters: dict[str, Any]) -> Result:
-        return self._exchange(statement, (statement, parameters))[0]
+    def _run(self, statements: Sequence[LiteralString], parameters: dict[str, Any]) -> list[Result]:
+        return self._exchange(statements[-1], *[(statement, parameters) for statement in statements])
 
     def _raise_answered(self) -> None:
         """The request was made before: gives the same answer to the same request, and refuses another one."""

@@ -57,7 +57,6 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:
         database=service,
         documents=documents,
         deliveries=deliveries,
-        mailboxes=mailboxes,
         steps=steps,
         blobs=blobs,
         bytes_max=settings.document_bytes_max,

@@ -210,11 +210,7 @@ class Delivery:
 
     def with_document(self, document: Document, *, documents_max: int, at: datetime) -> "Delivery":
         """A draft with a document more; raises StateForbids."""
-        self.require_draft()
-        if len(self.documents) >= documents_max:
-            raise StateForbids(
-                self.name, type="DOCUMENTS_MAX", description=f"A delivery has {documents_max} documents at most."
-            )
+        self.require_place(documents_max=documents_max)
         documents = tuple(sorted((*self.documents, document), key=lambda each: each.name))
         return self._moved(Event.DOCUMENT_ADDED, at, documents=documents)
 
@@ -298,6 +294,14 @@ class Delivery:
         """Raises StateForbids where it was submitted."""
         if self.state is not State.DRAFT:
             raise StateForbids(self.name, type="NOT_DRAFT", description="The delivery was submitted.")
+
+    def require_place(self, *, documents_max: int) -> None:
+        """Raises StateForbids where it takes no document more."""
+        self.require_draft()
+        if len(self.documents) >= documents_max:
+            raise StateForbids(
+                self.name, type="DOCUMENTS_MAX", description=f"A delivery has {documents_max} documents at most."
+            )
 
     def _require_open(self) -> None:
         """Raises StateForbids where it was not submitted, or has ended."""

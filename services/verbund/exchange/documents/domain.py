@@ -59,14 +59,16 @@ class Upload:
         """The delivery that it belongs to."""
         return DeliveryName(self.name.partition("/documents/")[0])
 
-    def admit(self, delivery: Delivery, mailbox: Mailbox, *, bytes_max: int) -> int:
+    def admit(self, delivery: Delivery, mailbox: Mailbox, *, bytes_max: int, documents_max: int) -> int:
         """How large it may be; raises what there is to refuse before the content comes."""
         delivery.require_draft()
         mailbox.require_accepted(self.name, self.media_type, self.size_bytes)
         limit = min(bytes_max, mailbox.document_bytes_max or bytes_max)
         self.check_size(self.size_bytes, limit)
         known = document_in(delivery, self.name)
-        if known is not None and self.sha256 and self.sha256 != known.sha256:
+        if known is None:
+            delivery.require_place(documents_max=documents_max)
+        elif self.sha256 and self.sha256 != known.sha256:
             raise Exists(self.name)
         return limit
 

@@ -16,7 +16,6 @@ from verbund.exchange.deliveries.steps import Steps
 from verbund.exchange.deliveries.store import DeliveryStore
 from verbund.exchange.documents.domain import CONTENT_BYTES_MAX, Upload, repeated, shown
 from verbund.exchange.documents.store import DocumentStore
-from verbund.exchange.mailboxes.store import MailboxStore
 from verbund.exchange.v1 import delivery_service_pb2
 from verbund.exchange.v1 import upload_service_pb2 as pb
 from verbund.resources.names import DeliveryName, DocumentName
@@ -38,7 +37,6 @@ class UploadServicer:
         database: Database,
         documents: DocumentStore,
         deliveries: DeliveryStore,
-        mailboxes: MailboxStore,
         steps: Steps,
         blobs: BlobDirectory,
         bytes_max: int,
@@ -48,7 +46,6 @@ class UploadServicer:
         self._database = database
         self._documents = documents
         self._deliveries = deliveries
-        self._mailboxes = mailboxes
         self._steps = steps
         self._blobs = blobs
         self._bytes_max = bytes_max
@@ -103,9 +100,8 @@ class UploadServicer:
     def _admit(self, upload: Upload, call: Call) -> int:
         """How large the document may be; raises what there is to refuse before its content comes."""
         with self._database.read(call.within(STATEMENT_SECONDS_MAX)) as rows:
-            delivery = self._deliveries.find(rows, upload.delivery, call.organisation)
-            mailbox = self._mailboxes.find(rows, delivery.mailbox, call)
-        return upload.admit(delivery, mailbox, bytes_max=self._bytes_max)
+            delivery, mailbox = self._documents.awaited(rows, upload.delivery, call)
+        return upload.admit(delivery, mailbox, bytes_max=self._bytes_max, documents_max=self._documents_max)
 
     def _keep(self, tx: Transaction, upload: Upload, document: Document, incoming: Incoming, call: Call) -> Document:
         """Stores the document with its content placed; the one that is there, where it is the same."""

@@ -1,8 +1,12 @@
-"""The table `documents`: one method, one visible statement."""
+"""The table `documents`: one method, one visible statement or round trip."""
 
 from verbund.database.rows import Rows, Transaction
-from verbund.exchange.deliveries.domain import Document
+from verbund.exchange.deliveries import store as deliveries
+from verbund.exchange.deliveries.domain import Delivery, Document
+from verbund.exchange.mailboxes import store as mailboxes
+from verbund.exchange.mailboxes.domain import Mailbox
 from verbund.resources.names import DeliveryName, DocumentName
+from verbund.serving.call import Call
 from verbund.serving.refusals import Stale
 
 # Whoever places a content or removes one that nobody names holds the lock of its digest until the transaction ends.
@@ -17,6 +21,12 @@ NAMED = "SELECT DISTINCT sha256 FROM exchange.documents WHERE sha256 = ANY (%(di
 
 class DocumentStore:
     """Documents in PostgreSQL; they are read with their delivery."""
+
+    def awaited(self, rows: Rows, delivery: DeliveryName, call: Call) -> tuple[Delivery, Mailbox]:
+        """What decides on a document before it comes: its delivery, and the mailbox that it goes to; raises Absent."""
+        found, mailbox = rows.each(deliveries.FIND, mailboxes.FIND_OF_DELIVERY, name=delivery)
+        present = deliveries.seen(found, delivery, call.organisation)
+        return present, mailboxes.known(mailbox, present.mailbox, call)
 
     def lock_content(self, tx: Transaction, sha256: str) -> None:
         """Keeps others from placing or removing this content until the transaction ends."""

@@ -19,6 +19,11 @@ FIND = """
         revision, create_time, update_time
     FROM exchange.mailboxes WHERE name = %(name)s
 """
+FIND_OF_DELIVERY = """
+    SELECT name, organisation, title, senders, media_types, document_bytes_max, claim_seconds, pickup_days, state,
+        revision, create_time, update_time
+    FROM exchange.mailboxes WHERE name = (SELECT mailbox FROM exchange.deliveries WHERE name = %(name)s)
+"""
 LOCK = """
     SELECT name, organisation, title, senders, media_types, document_bytes_max, claim_seconds, pickup_days, state,
         revision, create_time, update_time
@@ -62,8 +67,7 @@ class MailboxStore:
 
     def find(self, rows: Rows, name: MailboxName, call: Call) -> Mailbox:
         """A mailbox that the caller may know; raises Absent."""
-        row = rows.one(FIND, name=name)
-        return require_known(None if row is None else mailbox_of(row), name, call)
+        return known(rows.one(FIND, name=name), name, call)
 
     def lock(self, tx: Transaction, name: MailboxName, call: Call) -> Mailbox:
         """The same, kept from others' changes until the transaction ends where the caller may change it."""
@@ -91,6 +95,11 @@ class MailboxStore:
     def save(self, tx: Transaction, mailbox: Mailbox) -> None:
         """A locked mailbox as it stands after its change."""
         tx.execute(SAVE, **columns_of(mailbox))
+
+
+def known(row: dict[str, Any] | None, name: MailboxName, call: Call) -> Mailbox:
+    """The mailbox in a row, where the caller may know it; raises Absent."""
+    return require_known(None if row is None else mailbox_of(row), name, call)
 
 
 def columns_of(mailbox: Mailbox) -> dict[str, Any]:
