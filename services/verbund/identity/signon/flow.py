@@ -9,7 +9,7 @@ import structlog
 from verbund.clock import Clock
 from verbund.database.database import Database
 from verbund.identity.signon import requests
-from verbund.identity.signon.choices import Choices, decided_by
+from verbund.identity.signon.choices import Choices, decided_by, domain_of
 from verbund.identity.signon.domain import (
     AUTHORIZE,
     CODE_LIFE,
@@ -26,7 +26,7 @@ from verbund.identity.signon.domain import (
     secret,
     told_in,
 )
-from verbund.identity.signon.outcomes import Choose, Consent, Outcome, Redirect
+from verbund.identity.signon.outcomes import Choose, Consent, Found, Outcome, Redirect
 from verbund.identity.signon.parties import Parties
 from verbund.identity.signon.relying import DENIED, RelyingParty, Return, no_sign_in
 from verbund.identity.signon.requests import SignOnRequest, one
@@ -77,25 +77,32 @@ class SignOn:
             return self._continued(request, party, session, browser)
         if "none" in request.prompt:
             return self._error_to(redirect_uri, request.state, OAuthError("login_required"))
-        choices = self._choices.all()
+        named = self._choices.by_address(request.login_hint)
+        choices = named or self._choices.all()
         decided = None if "select_account" in request.prompt else decided_by(request, browser.remembered, choices)
         if decided is not None:
-            return self._relying_party.sent(request, decided, browser)
+            return self._relying_party.sent(request, decided, browser, hint=request.login_hint if named else "")
         return Choose(request, self._put(request, browser), choices)
 
     def choose(self, form: str, wanted: str, browser: Browser) -> Outcome:
         """Goes on to the provider that the person chose; raises Unanswerable for what is not this browser's."""
-        with self._database.read(acting(browser)) as rows:
-            found = self._store.look(rows, digest(form), now=self._clock())
-        if found is None:
-            raise Unanswerable("form")
-        request = requests.from_row(found["request"])
+        request = self._asked(form, browser)
         with told_in(request.ui_locales):
             choices = self._choices.all()
             chosen = next((choice for choice in choices if choice.provider == wanted), None)
             if chosen is None:
                 return Choose(request, form, choices)
             return self._relying_party.sent(request, chosen, browser)
+
+    def find(self, form: str, address: str, browser: Browser) -> Outcome:
+        """Goes on to where people with this address sign in; raises Unanswerable for what is not this browser's."""
+        request = self._asked(form, browser)
+        with told_in(request.ui_locales):
+            named = self._choices.by_address(address)
+            if len(named) == 1:
+                return self._relying_party.sent(request, named[0], browser, hint=address.strip())
+            missing = Found.NOBODY if domain_of(address) else Found.NO_ADDRESS
+            return Choose(request, form, named or self._choices.all(), Found.SEVERAL if named else missing)
 
     def back(self, pairs: Pairs, browser: Browser) -> Outcome:
         """The person comes back from their provider; raises Unanswerable."""
@@ -178,6 +185,14 @@ class SignOn:
         if back.error == DENIED and party.is_member:
             return self._error_to(back.request.redirect_uri, back.request.state, OAuthError(DENIED))
         raise refused
+
+    def _asked(self, form: str, browser: Browser) -> SignOnRequest:
+        """The request whose page this browser has; raises Unanswerable."""
+        with self._database.read(acting(browser)) as rows:
+            found = self._store.look(rows, digest(form), now=self._clock())
+        if found is None:
+            raise Unanswerable("form")
+        return requests.from_row(found["request"])
 
     def _put(self, request: SignOnRequest, browser: Browser) -> str:
         """Keeps a request while its person reads a page; the key of the page's form."""

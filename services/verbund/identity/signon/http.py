@@ -138,27 +138,31 @@ class SignOnRoutes:
 
     def _authorize(self, request: Request, pairs: Pairs) -> Response:
         browser = browser_of(request)
-        return self._shown(request, browser, self._sign_on.begin(pairs, browser), "")
+        return self._shown(request, browser, self._sign_on.begin(pairs, browser))
 
     def _choose(self, request: Request, pairs: Pairs) -> Response:
         browser, form = browser_of(request), one(pairs, "form")
-        return self._shown(
-            request, browser, self._sign_on.choose(form, one(pairs, "provider"), browser), one(pairs, "search")
-        )
+        if any(name == "email" for name, _ in pairs):
+            address = one(pairs, "email")
+            return self._shown(request, browser, self._sign_on.find(form, address, browser), email=address)
+        chosen = self._sign_on.choose(form, one(pairs, "provider"), browser)
+        return self._shown(request, browser, chosen, search=one(pairs, "search"))
 
     def _callback(self, request: Request, pairs: Pairs) -> Response:
         browser = browser_of(request)
-        return self._shown(request, browser, self._sign_on.back(pairs, browser), "")
+        return self._shown(request, browser, self._sign_on.back(pairs, browser))
 
     def _consent(self, request: Request, pairs: Pairs) -> Response:
         browser, given = browser_of(request), one(pairs, "decision") == "allow"
-        return self._shown(request, browser, self._sign_on.consent(one(pairs, "form"), browser, given=given), "")
+        return self._shown(request, browser, self._sign_on.consent(one(pairs, "form"), browser, given=given))
 
-    def _shown(self, request: Request, browser: Browser, outcome: Outcome, search: str) -> Response:
-        """What the browser gets: the way on, or a page."""
+    def _shown(
+        self, request: Request, browser: Browser, outcome: Outcome, *, search: str = "", email: str = ""
+    ) -> Response:
+        """What the browser gets: the way on, or a page, with what was typed on it."""
         if isinstance(outcome, Choose):
             texts = texts_of(request, outcome.request.ui_locales)
-            shown = pages.choose(texts, outcome, action=CHOOSE_PATH, search=search)
+            shown = pages.choose(texts, outcome, action=CHOOSE_PATH, search=search, email=email)
             response: Response = page(shown, source=pages.sources(outcome.choices))
         elif isinstance(outcome, Consent):
             texts = texts_of(request, outcome.request.ui_locales)

@@ -55,7 +55,7 @@ REQUEST: list[Fragment] = [
     parameter("code_challenge_method", "`S256`."),
     parameter("prompt", "`none`, `login`, `consent` or `select_account`."),
     parameter("max_age", "How long ago the person may have signed in, in seconds."),
-    parameter("login_hint", "An organisation's name, where it is known."),
+    parameter("login_hint", "An organisation's name or the person's e-mail address, where one is known."),
     parameter("ui_locales", "The languages that the person reads."),
 ]
 USERINFO: Fragment = {
@@ -88,7 +88,7 @@ OPERATIONS: dict[str, Fragment] = {
     "identity.signon.choose": {
         "summary": "Takes the choice of an organisation",
         "description": "The form of our own page.",
-        "requestBody": form("provider", "search", "ui_locales", required=("form",), form=KEY),
+        "requestBody": form("provider", "search", "email", "ui_locales", required=("form",), form=KEY),
         "responses": {"200": page("The choice once more."), **WAYS},
     },
     "identity.signon.callback": {

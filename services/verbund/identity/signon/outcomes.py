@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from verbund.identity.signon.domain import Choice, Party
 from verbund.identity.signon.requests import SignOnRequest
@@ -16,6 +17,14 @@ class Redirect:
     chosen: str = ""
 
 
+class Found(Enum):
+    """What an e-mail address led to that decides nothing."""
+
+    NO_ADDRESS = "the text is no address"
+    NOBODY = "no organisation says that its people have such addresses"
+    SEVERAL = "an organisation that has several providers"
+
+
 @dataclass(frozen=True, slots=True)
 class Choose:
     """The person is asked where they sign in."""
@@ -23,6 +32,7 @@ class Choose:
     request: SignOnRequest
     form: str
     choices: Sequence[Choice]
+    found: Found | None = None  # by an address that was typed
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from html import escape
 from urllib.parse import urlencode
 
 from verbund.identity.routes import AUTHORIZE_PATH, LOGOUT_PATH, REFUSED_PATH, SIGNED_OUT_PATH
+from verbund.identity.signon.choices import ADDRESS_LENGTH_MAX
 from verbund.identity.signon.domain import Choice, Unanswerable
 from verbund.identity.signon.outcomes import Choose, Consent
 from verbund.identity.signon.texts import TEXTS, Texts
@@ -15,16 +16,18 @@ STYLE_PATH = "/oauth2/style.css"
 KEPT_OF_SIGN_OUT = ("post_logout_redirect_uri", "client_id", "state", "ui_locales")
 
 
-def choose(texts: Texts, asked: Choose, *, action: str, search: str) -> str:
-    """Asks where the person signs in: all organisations, or those that fit what was typed."""
+def choose(texts: Texts, asked: Choose, *, action: str, search: str, email: str) -> str:
+    """Asks where the person signs in: by an address, or by one of the organisations that fit what was typed."""
     fitting = [choice for choice in asked.choices if fits(choice, search)]
     shown = fitting or asked.choices
     missing = f'<p role="status">{escape(texts.found_none)}</p>' if search and not fitting else ""
     several = len({choice.organisation for choice in shown}) < len(shown)
     items = "".join(f"<li>{button(choice, several=several)}</li>" for choice in shown)
     hidden = hidden_fields(texts, asked)
+    said = texts.found.get(asked.found.name) if asked.found else None
     content = f"""<h1>{escape(texts.choose)}</h1>
 <p>{escape(texts.choose_text)}</p>
+{address_form(texts, said, hidden, action=action, email=email)}
 <form method="post" action="{escape(action)}" role="search">
 {hidden}
 <label for="search">{escape(texts.search)}</label>
@@ -38,6 +41,22 @@ def choose(texts: Texts, asked: Choose, *, action: str, search: str) -> str:
 <ul class="choices" aria-labelledby="organisations">{items}</ul>
 </form>"""
     return document(texts, texts.choose, content, language_links(texts, AUTHORIZE_PATH, asked.request.parameters()))
+
+
+def address_form(texts: Texts, said: str | None, hidden: str, *, action: str, email: str) -> str:
+    """Asks for an address; it is posted, so that it stands in no URL. `said` is what was wrong with the one before."""
+    problem = f'<p id="email-said" role="status">{escape(said)}</p>' if said else ""
+    marked = ' aria-invalid="true" autofocus' if said else ""
+    described = "email-said email-purpose" if said else "email-purpose"
+    return f"""<form method="post" action="{escape(action)}" novalidate>
+{hidden}
+<label for="email">{escape(texts.email)}</label>
+{problem}
+<input id="email" name="email" type="email" value="{escape(email)}" maxlength="{ADDRESS_LENGTH_MAX}"
+ autocomplete="email" autocapitalize="none" spellcheck="false" required aria-describedby="{described}"{marked}>
+<p id="email-purpose">{escape(texts.email_purpose)}</p>
+<div class="buttons"><button type="submit">{escape(texts.email_submit)}</button></div>
+</form>"""
 
 
 def hidden_fields(texts: Texts, asked: Choose | Consent) -> str:

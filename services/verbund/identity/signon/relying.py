@@ -100,8 +100,11 @@ class RelyingParty:
         self._exchange = exchange
         self._clock = clock
 
-    def sent(self, request: SignOnRequest, choice: Choice, browser: Browser) -> Redirect:
-        """To the provider, with what binds its answer to this browser and this request."""
+    def sent(self, request: SignOnRequest, choice: Choice, browser: Browser, *, hint: str = "") -> Redirect:
+        """To the provider, with what binds its answer to this browser and this request.
+
+        `hint` is the person's address, where it is one of that organisation's: no other learns it.
+        """
         endpoint = self._upstreams.answering(choice).authorization
         state, nonce, verifier = secret(), secret(), secret()
         with self._database.transaction(acting(browser)) as tx:
@@ -126,7 +129,7 @@ class RelyingParty:
             "code_challenge_method": CHALLENGE_METHOD,
             "prompt": "login" if "login" in request.prompt else "",
             "max_age": "" if request.max_age_seconds is None else str(request.max_age_seconds),
-            "login_hint": request.login_hint,
+            "login_hint": hint,
             "ui_locales": request.ui_locales,
         }
         location = extended(endpoint, {name: value for name, value in asked.items() if value})

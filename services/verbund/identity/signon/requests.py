@@ -5,7 +5,7 @@ person, and nobody is redirected anywhere (RFC 6749, section 4.1.2.1).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from verbund.identity.signon.domain import Party, Unanswerable
@@ -39,7 +39,7 @@ class SignOnRequest:
     scope: tuple[str, ...]
     prompt: tuple[str, ...] = ()
     max_age_seconds: int | None = None
-    login_hint: str = ""
+    login_hint: str = ""  # who or where the person may be: looked at once, and kept nowhere
     ui_locales: str = ""
 
     def url(self, issuer: str, answer: Mapping[str, str]) -> str:
@@ -59,14 +59,13 @@ class SignOnRequest:
             "code_challenge_method": CHALLENGE_METHOD,
             "prompt": " ".join(self.prompt),
             "max_age": "" if self.max_age_seconds is None else str(self.max_age_seconds),
-            "login_hint": self.login_hint,
             "ui_locales": self.ui_locales,
         }
         return {name: value for name, value in stated.items() if value}
 
     def row(self) -> dict[str, Any]:
         """The request as it lies in a row."""
-        return asdict(self)
+        return asdict(replace(self, login_hint=""))
 
 
 def from_row(stored: Mapping[str, Any]) -> SignOnRequest:

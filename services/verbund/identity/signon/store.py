@@ -12,6 +12,10 @@ from verbund.identity.signon.requests import SignOnRequest
 from verbund.resources.names import OrganisationName, ProviderName, SystemName
 
 CHOICES = "SELECT provider, organisation, title, provider_title, issuer, audience FROM identity.sign_on_choices()"
+CHOICES_OF = """
+    SELECT provider, organisation, title, provider_title, issuer, audience
+    FROM identity.sign_on_choices_of(%(email_domain)s)
+"""
 PARTY = """
     SELECT s.name AS client, s.title, s.organisation, o.title AS organisation_title, s.redirect_uris,
         s.post_logout_redirect_uris, s.public_client
@@ -99,6 +103,10 @@ class SignOnStore:
     def choices(self, rows: Rows) -> Sequence[Choice]:
         """Where people can sign in, by title."""
         return [Choice(**row) for row in rows.all(CHOICES)]
+
+    def choices_of(self, rows: Rows, email_domain: str) -> Sequence[Choice]:
+        """Where people with addresses of this domain can sign in: at one organisation, or nowhere."""
+        return [Choice(**row) for row in rows.all(CHOICES_OF, email_domain=email_domain)]
 
     def party(self, rows: Rows, client: SystemName) -> Party | None:
         """The system that people sign on to, where it takes part and they can come back to it."""

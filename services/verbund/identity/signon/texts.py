@@ -15,6 +15,10 @@ class Texts:
     languages: str
     choose: str
     choose_text: str
+    email: str
+    email_purpose: str
+    email_submit: str
+    found: Mapping[str, str]
     search: str
     search_submit: str
     found_none: str
@@ -43,6 +47,14 @@ GERMAN = Texts(
     languages="Sprache",
     choose="Bei welcher Organisation arbeiten Sie?",
     choose_text="Sie melden sich dort an, wo Sie es täglich tun. Verbund erfährt Ihr Passwort nicht.",
+    email="Ihre dienstliche E-Mail-Adresse",
+    email_purpose="Sie führt zur Anmeldung Ihrer Organisation. Was Sie hier eingeben, wird nicht gespeichert.",
+    email_submit="Weiter",
+    found={
+        "NO_ADDRESS": "Das ist keine E-Mail-Adresse. Eine Adresse sieht so aus: name@amt.example",
+        "NOBODY": "Zu dieser Adresse ist keine Organisation bekannt. Wählen Sie Ihre Organisation bitte unten aus.",
+        "SEVERAL": "Ihre Organisation hat mehrere Anmeldungen. Wählen Sie bitte unten eine aus.",
+    },
     search="Name Ihrer Organisation",
     search_submit="Suchen",
     found_none="Keine Organisation passt dazu. Hier stehen alle.",
@@ -104,6 +116,14 @@ ENGLISH = Texts(
     languages="Language",
     choose="Which organisation do you work for?",
     choose_text="You sign in where you do every day. Verbund does not learn your password.",
+    email="Your e-mail address at work",
+    email_purpose="It leads to your organisation's sign-in. What you type here is not kept.",
+    email_submit="Continue",
+    found={
+        "NO_ADDRESS": "This is no e-mail address. An address looks like this: name@office.example",
+        "NOBODY": "No organisation is known for this address. Please choose your organisation below.",
+        "SEVERAL": "Your organisation has several sign-ins. Please choose one below.",
+    },
     search="Name of your organisation",
     search_submit="Search",
     found_none="No organisation fits. Here are all of them.",
