@@ -66,6 +66,7 @@ class Progress:
         self._say("Try next, in another terminal:")
         self._say(f'  curl --cacert {ca} -H "Authorization: Bearer $({command} token)" {url}/v1/organisations')
         self._say(f"  {command} trace --list")
+        self._say(f"The manual for developers: {url}/docs")
         if has_people:
             self._say(f"In a browser, which warns until it trusts {self._home.named / 'tls' / 'ca.pem'}:")
             self._say(f"  {url}/console/")
