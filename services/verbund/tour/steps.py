@@ -64,7 +64,7 @@ class Narrator:
         """Prints the JSON."""
         if self._as_json:
             ok = all(step["ok"] for step in self._told)
-            print(json.dumps({"ok": ok, "steps": self._told}, ensure_ascii=False, indent=2), file=self._out)
+            print(json.dumps({"ok": ok, "steps": self._told}, ensure_ascii=False), file=self._out)
 
     def _note(
         self, name: str, line: str, begun: float, *, ok: bool, facts: Mapping[str, Any], below: Sequence[str]
