@@ -1,7 +1,6 @@
 """A person signs in at home and acts in the mesh: the built-in provider, the real gateway, JSON and gRPC."""
 
 import ssl
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,10 @@ from verbund.identity.v1.access_service_pb2_grpc import AccessServiceStub
 from verbund.sdk.client import Client
 from verbund.tour.signing_in import sign_in
 
-from tests.support.home import Up
-
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
-
-
-@pytest.fixture(scope="module")
-def operator(running: Up) -> Iterator[Client]:
-    """Who runs the mesh, and administers the organisation that does."""
-    with Client.from_home(running.home) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -50,27 +40,9 @@ def exchanged(web: httpx.Client, home_token: str) -> httpx.Response:
 
 
 @pytest.fixture(scope="module")
-def person(mesh: dict[str, Any], operator: Client, web: httpx.Client, home_token: str) -> str:
-    """A token of the mesh of that person, whose provider is trusted where nobody did that before."""
-    answer = exchanged(web, home_token)
-    if answer.status_code == httpx.codes.OK:
-        return str(answer.json()["access_token"])
-    organisation = operator.client_id.partition("/systems/")[0]
-    provider = f"test-{uuid.uuid4().hex[:12]}"
-    content = {
-        "title": "Test",
-        "issuer": mesh["people"][0]["issuer"],
-        "audience": "verbund",
-        "defaultRoles": ["caseworker"],
-    }
-    http = operator.http
-    made = http.post(f"/v1/{organisation}/providers", params={"providerId": provider}, json=content)
-    assert made.status_code == httpx.codes.OK, made.text
-    name = made.json()["name"]
-    tried = http.post(f"/v1/{name}:test", json={"homeToken": home_token}).json()
-    assert "fault" not in tried or tried["fault"] == "TOKEN_FAULT_UNSPECIFIED", tried
-    activated = http.post(f"/v1/{name}:activate", json={"homeToken": home_token})
-    assert activated.status_code == httpx.codes.OK, activated.text
+def person(toured: dict[str, Any], web: httpx.Client, home_token: str) -> str:
+    """A token of the mesh of that person, whose organisation trusts the provider."""
+    assert toured["people"]
     answer = exchanged(web, home_token)
     assert answer.status_code == httpx.codes.OK, answer.text
     return str(answer.json()["access_token"])

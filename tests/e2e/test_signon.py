@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urljoin
 
 import httpx
 import pytest
 from verbund.console.routes import SESSION_COOKIES
-from verbund.sdk.client import Client
-from verbund.tour.signing_in import form_of, sign_in
+from verbund.tour.signing_in import form_of
 
 from tests.support.home import Up
 from tests.support.load import wait_until
@@ -31,21 +29,9 @@ TYPED = {
 
 
 @pytest.fixture(scope="module")
-def person(mesh: dict[str, Any], running: Up) -> dict[str, str]:
-    """Somebody whose organisation's provider the mesh trusts."""
-    found: dict[str, str] = mesh["people"][0]
-    token = sign_in(found["issuer"], ca=Path(mesh["ca"]), username=found["username"], password=found["password"])
-    with Client.from_home(running.home) as operator:
-        parent, http = operator.client_id.partition("/systems/")[0], operator.http
-        content = {
-            "title": "Test",
-            "issuer": found["issuer"],
-            "audience": "verbund",
-            "defaultRoles": ["caseworker"],
-        }
-        made = http.post(f"/v1/{parent}/providers", params={"providerId": "browser-test"}, json=content)
-        if made.status_code == httpx.codes.OK:  # else it is there, or the tour made one with this issuer
-            http.post(f"/v1/{made.json()['name']}:activate", json={"homeToken": token})
+def person(toured: dict[str, Any]) -> dict[str, str]:
+    """Somebody whose organisation trusts the provider at which they sign in."""
+    found: dict[str, str] = toured["people"][0]
     return found
 
 
