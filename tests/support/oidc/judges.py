@@ -12,9 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.support.debian import program
 from tests.support.documents import ROOT
+from tests.support.home import Up
 from tests.support.lacking import lacking
+from tests.support.oidc.visitor import Visitor
 
 SOURCE = Path(__file__).parent
 BUILD = ROOT / "build" / "oidc-judges"
@@ -36,6 +40,19 @@ class Registration:
     secret: str = ""
     key: str = ""
     kid: str = ""
+
+
+def console(running: Up) -> Registration:
+    """The mesh's own client, which proves itself by a secret."""
+    gateway = running.ready()["gateway"]
+    return Registration(
+        issuer=gateway,
+        client="console",
+        kind="secret",
+        secret=(running.home / "keys" / "console-client.secret").read_text(),
+        redirectUri=f"{gateway}/console/callback",
+        afterUri=f"{gateway}/console/signed-out",
+    )
 
 
 def built(language: str) -> Path:
@@ -134,6 +151,35 @@ def conversation(process: subprocess.Popen[str], visit: Callable[[str], str]) ->
         if "signedOut" in said:
             break
     return told
+
+
+def signed_on_and_out(judge: str, registration: Registration, ca: Path, visitor: Visitor) -> dict[str, Any]:
+    """What a client learnt, after it signed a person on, refreshed twice and signed them out: then its last refresh
+    token is refused, and nobody is signed on in that browser.
+    """
+    ends = frozenset({registration.redirectUri, registration.afterUri})
+    told = judged(judge, registration, ca, lambda url: visitor.visit(url, ends))
+    assert told["signedOn"]["rotated"]
+    assert told["signedOut"] == {"at": registration.afterUri, "refusal": "invalid_grant"}
+    claims = told["signedOn"]["claims"]
+    assert (claims["iss"], claims["aud"]) == (registration.issuer, registration.client)
+    assert told["signedOn"]["userinfo"]["sub"] == claims["sub"]
+    silently = visitor.visit(authorization_url(registration, prompt="none"), ends)
+    assert httpx.URL(silently).params["error"] == "login_required"
+    return dict(told["signedOn"])
+
+
+def authorization_url(registration: Registration, **more: str) -> str:
+    """Where a client sends a browser."""
+    asked = {
+        "client_id": registration.client,
+        "redirect_uri": registration.redirectUri,
+        "response_type": "code",
+        "scope": "openid",
+        "code_challenge": "a" * 43,
+        "code_challenge_method": "S256",
+    }
+    return str(httpx.URL(f"{registration.issuer}/oauth2/authorize", params=asked | more))
 
 
 @contextmanager

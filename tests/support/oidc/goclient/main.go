@@ -48,9 +48,10 @@ func main() {
 
 	state, nonce, verifier := rand.Text(), rand.Text(), oauth2.GenerateVerifier()
 	arrived := visit(config.AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)))
-	check(arrived.Get("state") == state, "the state did not come back")
-	check(arrived.Get("iss") == stated.Issuer, "another issuer answered")
-	first, err := config.Exchange(ctx, arrived.Get("code"), oauth2.VerifierOption(verifier))
+	answer := arrived.Query()
+	check(answer.Get("state") == state, "the state did not come back")
+	check(answer.Get("iss") == stated.Issuer, "another issuer answered")
+	first, err := config.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(verifier))
 	must(err)
 	identity := verified(ctx, provider, config, first)
 	check(identity.Nonce == nonce, "the ID token answers another request")
@@ -78,8 +79,9 @@ func main() {
 		"id_token_hint": {hint}, "post_logout_redirect_uri": {stated.AfterURI}, "state": {leaving},
 	}
 	left := visit(more.EndSession + "?" + query.Encode())
-	check(left.Get("state") == leaving, "the state of the sign-out did not come back")
-	say("signedOut", map[string]any{"at": stated.AfterURI, "refusal": refusal(ctx, config, third)})
+	check(left.Query().Get("state") == leaving, "the state of the sign-out did not come back")
+	at := left.Scheme + "://" + left.Host + left.Path
+	say("signedOut", map[string]any{"at": at, "refusal": refusal(ctx, config, third)})
 }
 
 // verified is the ID token of an answer, with the access token that it is tied to.
@@ -108,15 +110,15 @@ func refusal(ctx context.Context, config *oauth2.Config, tokens *oauth2.Token) s
 	return fmt.Sprint(err)
 }
 
-// visit sends the browser somewhere; the value is what it brought back.
-func visit(address string) url.Values {
+// visit sends the browser somewhere; the value is where it came back.
+func visit(address string) *url.URL {
 	say("visit", address)
 	check(fromTest.Scan(), "the test is gone")
 	var answer struct{ Arrived string }
 	must(json.Unmarshal(fromTest.Bytes(), &answer))
 	arrived, err := url.Parse(answer.Arrived)
 	must(err)
-	return arrived.Query()
+	return arrived
 }
 
 func say(what string, told any) {
