@@ -188,14 +188,3 @@ def test_what_others_wrote_is_text(desk: Desk) -> None:
         assert not list(shown.root.iter("img"))
     assert person.read(f"/console/projects/{DISTRICT}/hardenbergplatz").text.count(SCRIPT) >= 4
     assert "<script" in person.read("/console/projects?q=%3Cscript").title
-
-
-def test_a_page_is_small(desk: Desk) -> None:
-    """With a full list and the style, at most 60 KB."""
-    for number in range(20):
-        record(desk, f"p{number:02}", title=LocalizedText(de=f"Ein Projekt mit einem langen Namen {number:02}"))
-        desk.exchange.district.send(desk.exchange.mailbox, f"d{number:02}", project=f"projects/{DISTRICT}.p00")
-    person = desk.person(CITYLAB)
-    style = len(person.client.get("/console/style.css").content)
-    for path in ("/console/", "/console/projects", f"/console/projects/{DISTRICT}/p00"):
-        assert len(person.read(path).answer.content) + style <= 60_000, path

@@ -1,7 +1,6 @@
 """What every page knows of deliveries and of organisations: whose turn it is, and what the organisations are called."""
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -9,6 +8,7 @@ from typing import Any
 
 from verbund.console.routes import DELIVERIES_PATH
 from verbund.console.site.formats import time_of
+from verbund.console.site.kept import Kept
 from verbund.console.site.peers import Asking, Later
 from verbund.exchange.v1 import delivery_service_pb2 as pb
 from verbund.exchange.v1 import mailbox_service_pb2 as mailboxes
@@ -23,7 +23,6 @@ MAILBOXES_MAX = 20
 DELIVERIES_MAX = 100  # of each mailbox, and of what is sent
 TITLES_MAX = 100  # organisations on one page
 TITLE_SECONDS = 60.0
-KNOWN_MAX = 10_000
 SENT_OPEN = (
     pb.DELIVERY_STATE_DRAFT,
     pb.DELIVERY_STATE_AVAILABLE,
@@ -37,9 +36,8 @@ RECEIVED_OPEN = (pb.DELIVERY_STATE_AVAILABLE, pb.DELIVERY_STATE_CLAIMED)
 class Titles:
     """What organisations are called. Every member may know, so that what one was told is good for all for a minute."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._known: dict[str, tuple[float, str]] = {}
+    def __init__(self) -> None:
+        self._titles = Kept[str](TITLE_SECONDS)
 
     def of(self, asking: Asking, names: Iterable[str]) -> Mapping[str, str]:
         """The titles by name, those not known asked for at once; an organisation without is called by its id."""
@@ -50,18 +48,12 @@ class Titles:
                 found = later.result_if_known()
             except Refused:  # identity is away: a page without a title is worth more than none
                 continue
-            self._keep(name, found.title if found else last(name))
+            self._titles.keep(name, found.title if found else last(name))
         return Called({name: title for name in wanted if (title := self.known(name)) is not None})
 
     def known(self, name: str) -> str | None:
         """A title that is known already."""
-        until, title = self._known.get(name, (0.0, ""))
-        return title if self._clock() < until else None
-
-    def _keep(self, name: str, title: str) -> None:
-        if len(self._known) >= KNOWN_MAX:
-            self._known = {}
-        self._known[name] = (self._clock() + TITLE_SECONDS, title)
+        return self._titles.get(name)
 
     @staticmethod
     def _ask(asking: Asking, name: str) -> "Later[Any]":
