@@ -22,7 +22,7 @@ from verbund.identity.signon.domain import Choice, Unanswerable
 FRESH_SECONDS = 300.0  # what a provider says of itself
 ANSWERED_SECONDS = 1.0  # ago, before a browser is sent there: a crowd asks once
 SILENT_SECONDS = 5.0  # who did not answer is not asked again
-ASK_SECONDS_MAX = 2.5  # somebody waits in front of a browser
+ASK_SECONDS_MAX = 3.0  # somebody waits in front of a browser
 TOKEN_SECONDS_MAX = 5.0
 ASKING_MAX = 3  # of any providers at the same time: more would take the threads from everybody else's sign-on
 PLACE_SECONDS_MAX = 0.5
