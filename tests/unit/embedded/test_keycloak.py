@@ -177,6 +177,7 @@ def test_every_client_signs_in_with_code_and_pkce_only(wanted: dict[str, realms.
         assert not client["directAccessGrantsEnabled"]
         hosts = ("https://127.0.0.1:8443/", "https://127.0.0.1:8445/", "http://127.0.0.1/", "http://[::1]/")
         assert all(uri.startswith(hosts) for uri in client["redirectUris"])
+        assert client["attributes"][realms.AFTER_LOGOUT].startswith(hosts[:2])
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ SCOPE = "verbund"
 TOKEN_SECONDS = 900
 # How well a person was identified is a trait of the account. Only administrators may write it.
 ASSURANCE = "assurance"
+AFTER_LOGOUT = "post.logout.redirect.uris"
 LOOPBACK = ("http://127.0.0.1/*", "http://[::1]/*")  # any port (RFC 8252, section 7.3)
 
 Representation = dict[str, Any]
@@ -75,7 +76,7 @@ def upstream_of(organisation: Organisation, settings: KeycloakSettings, secret: 
     return Realm(
         realm=realm(organisation.provider_id + UPSTREAM_SUFFIX, f"{organisation.title['de']}: Anmeldung im Haus"),
         scope=scope(BROKER),
-        client=client(BROKER, [back], {}) | {"publicClient": False, "secret": secret},
+        client=client(BROKER, [back], {AFTER_LOGOUT: f"{back}/logout_response"}) | {"publicClient": False, "secret": secret},
         roles=roles_of(organisation),
         people=organisation.people,
     )
@@ -120,7 +121,7 @@ def realm(name: str, title: str) -> Representation:
 def mesh_client(gateway: str) -> Representation:
     """The mesh as the realm's client: public, as it runs on people's machines too, and so with PKCE."""
     uris = [f"{gateway}/oauth2/callback", *LOOPBACK]
-    return client(CLIENT, uris, {"post.logout.redirect.uris": f"{gateway}/"})
+    return client(CLIENT, uris, {AFTER_LOGOUT: f"{gateway}/oauth2/signed-out"})
 
 
 def client(name: str, redirect_uris: Sequence[str], attributes: Mapping[str, str]) -> Representation:

@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,22 +18,19 @@ import psycopg
 import pytest
 from joserfc import jws
 from keycloak import KeycloakAdmin
-from verbund.embedded import home as homes
-from verbund.embedded import ports
 from verbund.embedded.home import Home
-from verbund.embedded.keycloak import program, realms, server
+from verbund.embedded.keycloak import realms, server
 from verbund.embedded.keycloak.credentials import Secrets
 from verbund.embedded.keycloak.settings import KeycloakSettings
-from verbund.embedded.keycloak.setup import Setup, connect
-from verbund.failure import EnvironmentFailure
+from verbund.embedded.keycloak.setup import Setup
 from verbund.provider import accounts, sample
 from verbund.provider.sample import Organisation, Person
 from verbund.tour.signing_in import SignInFailed, sign_in
 
-from tests.support.home import Up, place
-from tests.support.lacking import lacking
+from tests.support.home import Up
+from tests.support.oidc.judges import console, signed_on_and_out
+from tests.support.oidc.visitor import Visitor, browser
 
-# Fetched, built and started for the first time: minutes on a busy machine.
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.xdist_group("mesh"),
@@ -42,81 +38,25 @@ pytestmark = [
     # python-keycloak hands the name of the CA file on to httpx, at its first request.
     pytest.mark.filterwarnings("ignore:.verify=.str.. is deprecated:DeprecationWarning"),
 ]
-START_SECONDS_MAX = 600.0
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
 CHANCELLERY, DISTRICT = "senatskanzlei", "charlottenburg-wilmersdorf"
 
 
-@pytest.fixture(scope="module")
-def ports_given() -> dict[str, str]:
-    """Ports that nobody else has."""
-    names = ("VERBUND_KEYCLOAK_PORT", "VERBUND_KEYCLOAK_DATABASE_PORT")
-    return {name: str(ports.free_port("127.0.0.1")) for name in names}
-
-
-@pytest.fixture(scope="module")
-def settings(ports_given: dict[str, str]) -> KeycloakSettings:
-    """The settings of the running Keycloak."""
-    return KeycloakSettings.of(ports_given)
-
-
-@pytest.fixture(scope="module")
-def running(ports_given: dict[str, str]) -> Iterator[Up]:
-    """A mesh with Keycloak in a new home: the one start of it in the whole suite."""
-    try:
-        java = program.find_java(os.environ)
-        program.find_maven(os.environ)
-    except EnvironmentFailure as error:
-        lacking(error.what)
-    assert java
-    with place() as directory:
-        up = Up(directory, start_seconds_max=START_SECONDS_MAX)
-        up.start("--idp", "keycloak", **ports_given)
-        try:
-            up.wait_until_ready()
-            yield up
-        finally:
-            up.stop()
-
-
-@pytest.fixture(scope="module")
-def home(running: Up) -> Home:
-    """Its home."""
-    return homes.find(running.home)
-
-
-@pytest.fixture(scope="module")
-def secrets(home: Home) -> Secrets:
-    """What only the home knows."""
-    return Secrets.ensure(home)
-
-
-@pytest.fixture(scope="module")
-def admin(home: Home, settings: KeycloakSettings, secrets: Secrets) -> KeycloakAdmin:
-    """Keycloak's administration."""
-    return connect(settings.url, home.tls / "ca.pem", secrets.administrator)
-
-
-@pytest.fixture(scope="module")
-def tour(running: Up, ports_given: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """The steps of a tour that succeeds, by name: after it, the mesh trusts both organisations' providers."""
-    command = [sys.executable, "-m", "verbund", "tour", "--json"]
-    environment = running.environment(**ports_given)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {step["step"]: step for step in json.loads(done.stdout)["steps"]}
+def person_of(running: Up, organisation: str, username: str = "projektleitung") -> dict[str, str]:
+    """Somebody in ready.json."""
+    found: dict[str, str] = next(
+        person
+        for person in running.ready()["people"]
+        if (person["organisation"], person["username"]) == (f"organisations/{organisation}", username)
+    )
+    return found
 
 
 def token_of(running: Up, organisation: str, username: str = "projektleitung") -> str:
-    """An id token of somebody in ready.json."""
-    ready = running.ready()
-    person = next(
-        person
-        for person in ready["people"]
-        if (person["organisation"], person["username"]) == (f"organisations/{organisation}", username)
-    )
-    return sign_in(person["issuer"], ca=Path(ready["ca"]), username=username, password=person["password"])
+    """An id token of theirs."""
+    person = person_of(running, organisation, username)
+    return sign_in(person["issuer"], ca=Path(running.ready()["ca"]), username=username, password=person["password"])
 
 
 def claims(token: str) -> dict[str, Any]:
@@ -153,6 +93,19 @@ def test_the_tour_runs_on_keycloak(tour: dict[str, dict[str, Any]], settings: Ke
         assert step["subject"].startswith(f"organisations/{organisation}/people/")
         assert (step["roles"], step["assurance"]) == (["approver", "caseworker"], "substantial")
     assert tour["timeline"]["timeline"][-1] == "accepted"
+
+
+@pytest.mark.usefixtures("tour")
+@pytest.mark.parametrize("organisation", [CHANCELLERY, DISTRICT])
+def test_a_client_signs_a_person_on_refreshes_and_signs_them_out(organisation: str, running: Up) -> None:
+    """One that others wrote, with every check that it has: its issuer is the mesh, wherever the person signs in."""
+    person, ca = person_of(running, organisation), Path(running.ready()["ca"])
+    with browser(ca) as client:
+        provider = f"organisations/{organisation}/providers/"
+        visitor = Visitor(client, provider=provider, username=person["username"], password=person["password"])
+        told = signed_on_and_out("openid-client", console(running), ca, visitor)
+    assert told["claims"]["sub"].startswith(f"organisations/{organisation}/people/")
+    assert told["userinfo"]["name"] == person["name"]
 
 
 def test_everybody_in_ready_json_can_sign_in(running: Up) -> None:
@@ -261,6 +214,17 @@ def test_it_is_closed_to_others(running: Up, settings: KeycloakSettings) -> None
     assert all(address.ip.endswith("127.0.0.1") for each in listening.values() for address in each)
 
 
+def test_doctor_knows_both_ports(running: Up, ports_given: dict[str, str]) -> None:
+    """Whose they are, as far as this machine's kernel says; and that everybody can sign in."""
+    command = [sys.executable, "-m", "verbund", "doctor", "--json"]
+    done = subprocess.run(command, env=running.environment(), capture_output=True, text=True, timeout=120, check=False)
+    found = {finding["check"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 0, done.stdout
+    for check, setting in zip(("port-keycloak", "port-keycloak-db"), ports_given, strict=True):
+        assert found[check]["says"].startswith(f"{ports_given[setting]} is this mesh's own")
+    assert found["sign-in"]["state"] == "ok"
+
+
 def test_it_cannot_see_the_mesh_s_data(settings: KeycloakSettings, secrets: Secrets) -> None:
     """Over loopback its role comes into its own database only, with its password, and nobody else comes in at all."""
 
@@ -305,7 +269,7 @@ def test_people_outlive_keycloak(running: Up, home: Home, settings: KeycloakSett
     before = {name: claims(token_of(running, name))["sub"] for name in (CHANCELLERY, DISTRICT)}
     old = keycloak_pid(running)
     os.kill(old, signal.SIGKILL)
-    end = time.monotonic() + START_SECONDS_MAX
+    end = time.monotonic() + running.start_seconds_max
     while keycloak_pid(running) in (0, old) or not server.answers(home, settings):
         assert time.monotonic() < end, "Keycloak did not come back"
         time.sleep(0.1)
