@@ -73,10 +73,11 @@ def own(organisation: Organisation, gateway: str) -> Realm:
 def upstream_of(organisation: Organisation, settings: KeycloakSettings, secret: str) -> Realm:
     """The district's own: it knows the broker, and nothing of the mesh."""
     back = f"{settings.issuer(organisation.provider_id)}/broker/{UPSTREAM}/endpoint"
+    after = {AFTER_LOGOUT: f"{back}/logout_response"}
     return Realm(
         realm=realm(organisation.provider_id + UPSTREAM_SUFFIX, f"{organisation.title['de']}: Anmeldung im Haus"),
         scope=scope(BROKER),
-        client=client(BROKER, [back], {AFTER_LOGOUT: f"{back}/logout_response"}) | {"publicClient": False, "secret": secret},
+        client=client(BROKER, [back], after) | {"publicClient": False, "secret": secret},
         roles=roles_of(organisation),
         people=organisation.people,
     )
