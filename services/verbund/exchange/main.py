@@ -9,7 +9,7 @@ from verbund.database.database import Database
 from verbund.database.settings import DatabaseSettings
 from verbund.database.sweeping import Sweep, old_answers
 from verbund.exchange.blobs.directory import BlobDirectory
-from verbund.exchange.blobs.sweeping import BlobSweep
+from verbund.exchange.blobs.sweeping import BlobSweep, RemovedSweep
 from verbund.exchange.deliveries.passing import Passing
 from verbund.exchange.deliveries.servicer import DeliveryServicer, last_message
 from verbund.exchange.deliveries.steps import Steps
@@ -61,6 +61,7 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:
         blobs=blobs,
         bytes_max=settings.document_bytes_max,
         documents_max=settings.documents_max,
+        stored_bytes_max=settings.stored_bytes_max,
         clock=wall_clock,
     )
     downloads = Downloads(
@@ -70,7 +71,6 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:
         pace=lambda: pace_of(serving),
         revoked=verifier.revoked,
     )
-    swept = BlobSweep(jobs, documents, blobs, settings.content_keep_seconds)
 
     def close() -> None:
         feed.close()
@@ -91,10 +91,11 @@ def build(environment: Mapping[str, str], verifier: TokenVerifier) -> Area:
                 watches=watches,
                 clock=wall_clock,
                 drafts_max=settings.drafts_max,
+                waiting_max=settings.waiting_deliveries_max,
             ),
             uploads,
         ),
-        jobs=(*jobs_of(settings, jobs, deliveries, steps), Job("exchange.blobs", settings.sweep_seconds, swept.run)),
+        jobs=(*jobs_of(settings, jobs, deliveries, steps), *sweeps_of(settings, jobs, documents, blobs)),
         http=downloads.application(verifier),
         ready=lambda: service.ready() and feed.ready(),
         drain=lambda: watches.drain(serving.drain_seconds),
@@ -109,4 +110,16 @@ def jobs_of(settings: ExchangeSettings, jobs: Database, deliveries: DeliveryStor
         Job("exchange.due", settings.due_seconds, passing.write_due),
         Job("exchange.drafts", settings.sweep_seconds, passing.delete_drafts),
         Job("exchange.sweep", settings.sweep_seconds, Sweep(jobs, "exchange.sweep", EXPIRED).run),
+    )
+
+
+def sweeps_of(
+    settings: ExchangeSettings, jobs: Database, documents: DocumentStore, blobs: BlobDirectory
+) -> tuple[Job, ...]:
+    """What every worker takes off the disk by itself."""
+    unnamed = BlobSweep(jobs, documents, blobs, settings.content_keep_seconds)
+    removed = RemovedSweep(jobs, documents, blobs)
+    return (
+        Job("exchange.blobs", settings.sweep_seconds, unnamed.run),
+        Job("exchange.removed", settings.due_seconds, removed.run),
     )

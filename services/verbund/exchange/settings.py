@@ -16,7 +16,8 @@ class ExchangeSettings:
     pool_size: int = 16
     # How often the feed looks for steps, woken or not.
     feed_look_seconds: float = 5.0
-    # How often ended claims and expired deliveries are written down. They have ended before that, too.
+    # How often ended claims and expired deliveries are written down, which have ended before that, too; and how often
+    # the contents of removed documents are taken off the disk.
     due_seconds: float = 5.0
     # How often old drafts and outdated answers are deleted.
     sweep_seconds: float = 300.0
@@ -24,6 +25,11 @@ class ExchangeSettings:
     draft_days: float = 30.0
     # How many drafts an organisation may have at once.
     drafts_max: int = 1000
+    # How many bytes the documents of one organisation may hold, in all that it sends: drafts, and what is long decided.
+    # Choose it so that a few of them cannot fill the disk. What was submitted stays, so who reaches it needs more.
+    stored_bytes_max: int = 100 * 1024 * 1024 * 1024
+    # How many deliveries of one sender may wait in one mailbox of another organisation to be accepted or rejected.
+    waiting_deliveries_max: int = 10_000
     # How many documents a delivery may have, and how large one may be, however much its mailbox accepts.
     documents_max: int = 100
     document_bytes_max: int = 64 * 1024 * 1024 * 1024

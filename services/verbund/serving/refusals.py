@@ -96,10 +96,12 @@ class Forbidden(Refusal):
 
 
 class Exhausted(Refusal):
-    """A limit is reached; `limit` names it."""
+    """A limit is reached; `limit` names it. `retry_seconds` is None where waiting alone does not help."""
 
-    def __init__(self, *, limit: str, retry_seconds: float = 1.0, reason: str = "LIMIT_REACHED") -> None:
-        super().__init__(reason, limit=limit)
+    def __init__(
+        self, *, limit: str, retry_seconds: float | None = 1.0, reason: str = "LIMIT_REACHED", **metadata: str
+    ) -> None:
+        super().__init__(reason, limit=limit, **metadata)
         self.retry_seconds = retry_seconds
 
 

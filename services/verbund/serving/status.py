@@ -85,7 +85,9 @@ def http_status_of(code: int) -> int:
 
 def retry_seconds_of(refusal: Refusal) -> int | None:
     """What `Retry-After` says, for refusals that a later attempt may not meet."""
-    return max(1, math.ceil(refusal.retry_seconds)) if isinstance(refusal, Exhausted | Down) else None
+    if not isinstance(refusal, Exhausted | Down) or refusal.retry_seconds is None:
+        return None
+    return max(1, math.ceil(refusal.retry_seconds))
 
 
 def details_of(refusal: Refusal) -> list[Message]:
@@ -100,7 +102,7 @@ def details_of(refusal: Refusal) -> list[Message]:
                 type=refusal.type, subject=refusal.resource, description=refusal.description
             )
             return [details.PreconditionFailure(violations=[violation])]
-        case Exhausted() | Down():
+        case Exhausted() | Down() if refusal.retry_seconds is not None:
             delay = Duration()
             delay.FromNanoseconds(int(refusal.retry_seconds * 1e9))
             return [details.RetryInfo(retry_delay=delay)]

@@ -6,11 +6,18 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from verbund.exchange.documents.domain import FILE_NAME_BYTES_MAX, Upload, checked_file_name, checked_media_type
+from verbund.exchange.documents.domain import (
+    FILE_NAME_BYTES_MAX,
+    Admission,
+    Room,
+    Upload,
+    checked_file_name,
+    checked_media_type,
+)
 from verbund.exchange.http import disposition
 from verbund.resources.names import OrganisationName
 from verbund.serving.call import Call
-from verbund.serving.refusals import Absent, Invalid, StateForbids
+from verbund.serving.refusals import Absent, Exhausted, Invalid, StateForbids
 
 NAME = "organisations/a/deliveries/d/documents/x"
 CALL = Call.internal("test", organisation=OrganisationName("organisations/a"))
@@ -81,3 +88,17 @@ def test_content_is_what_was_said() -> None:
         said.check_size(6, 10)
     with pytest.raises(StateForbids):
         announced().check_size(11, 10)
+
+
+def test_a_room_is_used_to_its_last_byte() -> None:
+    """And no further; what is there already takes none, and where less is allowed than there were, nothing comes."""
+    Room(600, 1000).require(400)
+    for room in (Room(600, 1000), Room(2000, 1000)):
+        admission = Admission(announced(), 10_000, room)
+        with pytest.raises(Exhausted) as caught:
+            admission.check(401)
+        assert (caught.value.reason, caught.value.retry_seconds) == ("STORAGE_QUOTA_REACHED", None)
+        assert caught.value.metadata["storedBytes"] == str(room.stored_bytes)
+    Admission(announced(), 10_000, None).check(10_000)
+    with pytest.raises(StateForbids):
+        Admission(announced(), 10_000, None).check(10_001)

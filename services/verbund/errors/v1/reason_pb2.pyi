@@ -161,6 +161,16 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """A browser sent the request from another site's page, and cookies with it. Nothing was changed.
     Example: a form on a foreign page that posts to the console.
     """
+    REASON_STORAGE_QUOTA_REACHED: _Reason.ValueType  # 25
+    """The documents of the caller's organisation hold as many bytes as the mesh keeps for one organisation. Nothing was kept. Metadata: `limit`,
+    `storedBytes`, `storedBytesMax`.
+    Example: an upload of 2 GiB where 1 GiB is left.
+    """
+    REASON_MAILBOX_FULL: _Reason.ValueType  # 26
+    """As many deliveries of the sender wait in the mailbox as may wait there of one sender. The draft stays as it is. Metadata: `limit`, `resource`,
+    `waitingDeliveriesMax`.
+    Example: the 10,001st delivery to a mailbox that nobody empties.
+    """
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call was refused. Clients branch on these names; they are never reused."""
@@ -263,6 +273,16 @@ Example: the code of another invitation.
 REASON_CROSS_SITE: Reason.ValueType  # 24
 """A browser sent the request from another site's page, and cookies with it. Nothing was changed.
 Example: a form on a foreign page that posts to the console.
+"""
+REASON_STORAGE_QUOTA_REACHED: Reason.ValueType  # 25
+"""The documents of the caller's organisation hold as many bytes as the mesh keeps for one organisation. Nothing was kept. Metadata: `limit`,
+`storedBytes`, `storedBytesMax`.
+Example: an upload of 2 GiB where 1 GiB is left.
+"""
+REASON_MAILBOX_FULL: Reason.ValueType  # 26
+"""As many deliveries of the sender wait in the mailbox as may wait there of one sender. The draft stays as it is. Metadata: `limit`, `resource`,
+`waitingDeliveriesMax`.
+Example: the 10,001st delivery to a mailbox that nobody empties.
 """
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 

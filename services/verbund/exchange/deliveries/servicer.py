@@ -59,6 +59,7 @@ class DeliveryServicer:
         watches: Watches,
         clock: Clock,
         drafts_max: int,
+        waiting_max: int,
     ) -> None:
         self._database = database
         self._mailboxes = mailboxes
@@ -69,6 +70,7 @@ class DeliveryServicer:
         self._watches = watches
         self._clock = clock
         self._drafts_max = drafts_max
+        self._waiting_max = waiting_max
 
     def CreateDelivery(self, request: pb.CreateDeliveryRequest, call: Call) -> pb.Delivery:
         """Begins a draft; callers at once may begin a few more than there is room for."""
@@ -136,8 +138,9 @@ class DeliveryServicer:
         def decide(tx: Transaction, delivery: Delivery, at: datetime) -> Delivery:
             delivery.require_sender(call)
             delivery.require_draft()
-            mailbox = self._mailboxes.find(tx, delivery.mailbox, call)
+            mailbox, waiting = self._mailboxes.find_counted(tx, delivery.mailbox, call, limit=self._waiting_max)
             mailbox.require_admitted(call)
+            mailbox.require_place(waiting, waiting_max=self._waiting_max, call=call)
             return delivery.submitted(mailbox, at=at)
 
         return self._take_step(request, call, Event.SUBMITTED, decide)

@@ -12,7 +12,7 @@ from verbund.exchange.deliveries.domain import Delivery, Document
 from verbund.exchange.mailboxes.domain import Mailbox
 from verbund.resources.names import DeliveryName, DocumentName, organisation_of
 from verbund.serving.call import Call
-from verbund.serving.refusals import Absent, Exists, Invalid, StateForbids, Violation
+from verbund.serving.refusals import Absent, Exhausted, Exists, Invalid, StateForbids, Violation
 
 FILE_NAME_BYTES_MAX = 255
 CONTENT_BYTES_MAX = 1024 * 1024  # of one piece
@@ -25,6 +25,25 @@ MEDIA_TYPE = re.compile(
 )
 # Characters that turn the direction of writing: `invoice\u202efdp.exe` would be shown as invoiceexe.pdf.
 TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many bytes an organisation's documents hold, and how many they may."""
+
+    stored_bytes: int
+    stored_bytes_max: int
+
+    def require(self, size_bytes: int) -> None:
+        """Raises Exhausted where there is no room for a document of this size."""
+        if self.stored_bytes + size_bytes > self.stored_bytes_max:
+            raise Exhausted(
+                limit="stored bytes",
+                retry_seconds=None,
+                reason="STORAGE_QUOTA_REACHED",
+                storedBytes=str(self.stored_bytes),
+                storedBytesMax=str(self.stored_bytes_max),
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,18 +78,20 @@ class Upload:
         """The delivery that it belongs to."""
         return DeliveryName(self.name.partition("/documents/")[0])
 
-    def admit(self, delivery: Delivery, mailbox: Mailbox, *, bytes_max: int, documents_max: int) -> int:
-        """How large it may be; raises what there is to refuse before the content comes."""
+    def admit(
+        self, delivery: Delivery, mailbox: Mailbox, room: Room, *, bytes_max: int, documents_max: int
+    ) -> "Admission":
+        """What may come; raises what there is to refuse before it does."""
         delivery.require_draft()
         mailbox.require_accepted(self.name, self.media_type, self.size_bytes)
-        limit = min(bytes_max, mailbox.document_bytes_max or bytes_max)
-        self.check_size(self.size_bytes, limit)
         known = document_in(delivery, self.name)
+        admission = Admission(self, min(bytes_max, mailbox.document_bytes_max or bytes_max), None if known else room)
+        admission.check(self.size_bytes)
         if known is None:
             delivery.require_place(documents_max=documents_max)
         elif self.sha256 and self.sha256 != known.sha256:
             raise Exists(self.name)
-        return limit
+        return admission
 
     def check_size(self, size_bytes: int, limit: int) -> None:
         """Raises StateForbids where this is more than the mailbox or the mesh takes, Invalid where more than said."""
@@ -99,6 +120,21 @@ class Upload:
     @staticmethod
     def _mismatch(field: str, description: str) -> Invalid:
         return Invalid(Violation(field, description), reason="DIGEST_MISMATCH")
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An upload whose content may come; one that is there already takes no room."""
+
+    upload: Upload
+    bytes_max: int
+    room: Room | None
+
+    def check(self, size_bytes: int) -> None:
+        """Raises StateForbids, Invalid or Exhausted where so many bytes are too many."""
+        self.upload.check_size(size_bytes, self.bytes_max)
+        if self.room is not None:
+            self.room.require(size_bytes)
 
 
 def document_in(delivery: Delivery, name: str) -> Document | None:

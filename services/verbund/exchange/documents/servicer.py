@@ -14,16 +14,18 @@ from verbund.exchange.deliveries.domain import Document, Event, Step
 from verbund.exchange.deliveries.messages import document_of
 from verbund.exchange.deliveries.steps import Steps
 from verbund.exchange.deliveries.store import DeliveryStore
-from verbund.exchange.documents.domain import CONTENT_BYTES_MAX, Upload, repeated, shown
+from verbund.exchange.documents.domain import CONTENT_BYTES_MAX, Admission, Room, Upload, repeated, shown
 from verbund.exchange.documents.store import DocumentStore
 from verbund.exchange.v1 import delivery_service_pb2
 from verbund.exchange.v1 import upload_service_pb2 as pb
 from verbund.resources.names import DeliveryName, DocumentName
 from verbund.serving.call import Call
-from verbund.serving.refusals import Invalid
+from verbund.serving.refusals import Invalid, Late
 
 PIECE_BYTES = 256 * 1024
 STATEMENT_SECONDS_MAX = 30.0  # for the database's part: a stream may take much longer
+# Whoever's time ends between placing and commit leaves a content that is no document's and on nobody's account.
+COMMIT_SECONDS_MIN = 1.0
 
 
 class UploadServicer:
@@ -41,6 +43,7 @@ class UploadServicer:
         blobs: BlobDirectory,
         bytes_max: int,
         documents_max: int,
+        stored_bytes_max: int,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -50,15 +53,16 @@ class UploadServicer:
         self._blobs = blobs
         self._bytes_max = bytes_max
         self._documents_max = documents_max
+        self._stored_bytes_max = stored_bytes_max
         self._clock = clock
 
     def UploadDocument(self, requests: Iterator[pb.UploadDocumentRequest], call: Call) -> delivery_service_pb2.Document:
         """Takes a document in: its content is synced to the disk before anything is said of it."""
         first = next(requests)
         upload = announced(first, call)
-        limit = self._admit(upload, call)
+        admission = self._admit(upload, call)
         with self._blobs.incoming() as incoming:
-            receive(incoming, itertools.chain((first,), requests), upload, limit)
+            receive(incoming, itertools.chain((first,), requests), admission)
             document = upload.completed(size_bytes=incoming.size_bytes, sha256=incoming.digest, at=self._clock())
             incoming.sync()
             with self._database.transaction(call.within(STATEMENT_SECONDS_MAX)) as tx:
@@ -97,11 +101,12 @@ class UploadServicer:
             delivery = self._deliveries.find(rows, delivery_of(name), call.organisation)
         return shown(delivery, name, call.organisation)
 
-    def _admit(self, upload: Upload, call: Call) -> int:
-        """How large the document may be; raises what there is to refuse before its content comes."""
+    def _admit(self, upload: Upload, call: Call) -> Admission:
+        """What may come of the document; raises what there is to refuse before its content does."""
         with self._database.read(call.within(STATEMENT_SECONDS_MAX)) as rows:
-            delivery, mailbox = self._documents.awaited(rows, upload.delivery, call)
-        return upload.admit(delivery, mailbox, bytes_max=self._bytes_max, documents_max=self._documents_max)
+            delivery, mailbox, stored_bytes = self._documents.awaited(rows, upload.delivery, call)
+        room = Room(stored_bytes, self._stored_bytes_max)
+        return upload.admit(delivery, mailbox, room, bytes_max=self._bytes_max, documents_max=self._documents_max)
 
     def _keep(self, tx: Transaction, upload: Upload, document: Document, incoming: Incoming, call: Call) -> Document:
         """Stores the document with its content placed; the one that is there, where it is the same."""
@@ -109,7 +114,10 @@ class UploadServicer:
         if known := repeated(delivery, document):
             return known
         after = delivery.with_document(document, documents_max=self._documents_max, at=document.create_time)
-        self._documents.lock_content(tx, document.sha256)
+        stored_bytes = self._documents.lock_content_and_room(tx, document.sha256, delivery.sender)
+        Room(stored_bytes, self._stored_bytes_max).require(document.size_bytes)
+        if call.remaining_seconds() < COMMIT_SECONDS_MIN:
+            raise Late
         incoming.place()
         self._documents.insert(tx, delivery.name, document)
         self._steps.write(tx, [Step(Event.DOCUMENT_ADDED, after, after.update_time, document.name)], call)
@@ -128,13 +136,13 @@ def announced(first: pb.UploadDocumentRequest, call: Call) -> Upload:
     )
 
 
-def receive(incoming: Incoming, requests: Iterator[pb.UploadDocumentRequest], upload: Upload, limit: int) -> None:
+def receive(incoming: Incoming, requests: Iterator[pb.UploadDocumentRequest], admission: Admission) -> None:
     """Writes the content as it comes; raises what there is to refuse of it."""
     for request in requests:
         data = request.content.data
         if len(data) > CONTENT_BYTES_MAX:
             raise Invalid("content.data", f"has more than {CONTENT_BYTES_MAX} bytes")
-        upload.check_size(incoming.size_bytes + len(data), limit)
+        admission.check(incoming.size_bytes + len(data))
         incoming.write(data)
 
 

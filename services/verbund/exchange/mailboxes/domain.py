@@ -9,7 +9,7 @@ from verbund.exchange.texts import check_text
 from verbund.resources import etags
 from verbund.resources.names import MailboxName, OrganisationName
 from verbund.serving.call import Call
-from verbund.serving.refusals import Absent, Forbidden, Invalid, StateForbids
+from verbund.serving.refusals import Absent, Exhausted, Forbidden, Invalid, StateForbids
 
 CLAIM = timedelta(hours=1)
 PICKUP = timedelta(days=14)
@@ -83,6 +83,17 @@ class Mailbox:
         """Raises StateForbids where it takes no deliveries."""
         if self.state is not State.OPEN:
             raise StateForbids(self.name, type="MAILBOX_CLOSED", description="The mailbox is closed.")
+
+    def require_place(self, waiting: int, *, waiting_max: int, call: Call) -> None:
+        """Raises Exhausted where as many of the caller's deliveries wait in it as may; in one's own, all may."""
+        if call.organisation != self.organisation and waiting >= waiting_max:
+            raise Exhausted(
+                limit="waiting deliveries",
+                retry_seconds=None,
+                reason="MAILBOX_FULL",
+                resource=self.name,
+                waitingDeliveriesMax=str(waiting_max),
+            )
 
     def require_accepted(self, document: str, media_type: str, size_bytes: int) -> None:
         """Raises StateForbids where it does not take such a document."""

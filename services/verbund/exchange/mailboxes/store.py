@@ -47,6 +47,14 @@ LIST = """
     WHERE before < %(bytes)s
     ORDER BY name
 """
+# Of one sender: those who submit to one mailbox decide one after the other, and count what the others submitted.
+LOCK_WAITING = "SELECT pg_advisory_xact_lock(hashtextextended('exchange.waiting ' || %(sender)s || %(name)s, 0))"
+COUNT_WAITING = """
+    SELECT count(*) AS count FROM (
+        SELECT 1 FROM exchange.deliveries
+        WHERE mailbox = %(name)s AND sender = %(sender)s AND state IN ('available', 'claimed') LIMIT %(limit)s
+    ) AS waiting
+"""
 INSERT = """
     INSERT INTO exchange.mailboxes (name, organisation, title, senders, media_types, document_bytes_max, claim_seconds,
         pickup_days, state, revision, create_time, update_time)
@@ -68,6 +76,15 @@ class MailboxStore:
     def find(self, rows: Rows, name: MailboxName, call: Call) -> Mailbox:
         """A mailbox that the caller may know; raises Absent."""
         return known(rows.one(FIND, name=name), name, call)
+
+    def find_counted(self, tx: Transaction, name: MailboxName, call: Call, *, limit: int) -> tuple[Mailbox, int]:
+        """The same, and how many deliveries of the caller's organisation wait there, counted up to a limit; until the
+        transaction ends, nobody submits one more.
+        """
+        stated = {"name": name, "sender": call.organisation, "limit": limit}
+        _, found, waiting = tx.each(LOCK_WAITING, FIND, COUNT_WAITING, **stated)
+        assert waiting is not None
+        return known(found, name, call), int(waiting["count"])
 
     def lock(self, tx: Transaction, name: MailboxName, call: Call) -> Mailbox:
         """The same, kept from others' changes until the transaction ends where the caller may change it."""
