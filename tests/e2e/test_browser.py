@@ -4,8 +4,6 @@ import hashlib
 import json
 import re
 import ssl
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -17,126 +15,38 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 from joserfc.jwk import ECKey
-from verbund.exchange.v1 import mailbox_service_pb2 as mailboxes
-from verbund.exchange.v1.mailbox_service_pb2_grpc import MailboxServiceStub
 from verbund.sdk.client import Client
 from verbund.tour import sample as samples
-from verbund.tour.creation import created
 
-from tests.support.barriers import SHOTS, looked_at, tabbed_to
+from tests.support.barriers import tabbed_to
+from tests.support.browsing import (
+    CHANCELLERY,
+    CITYLAB,
+    DISTRICT,
+    SUBJECT,
+    Make,
+    by_keyboard,
+    by_mouse,
+    person_of,
+    provider_button,
+    seen,
+    sent,
+    signed_on,
+    signed_out,
+    typed_in,
+)
 from tests.support.home import Up
 from tests.support.home_provider import HomeProvider, handler_of
 from tests.support.load import wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Locator, Page, Response
+    from playwright.sync_api import Locator, Page, Response
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh"), pytest.mark.timeout(900)]
 
-CHANCELLERY = "organisations/senatskanzlei"
-DISTRICT = "organisations/charlottenburg-wilmersdorf"
-CITYLAB = "organisations/citylab-berlin"
-PROJECT = "projects/charlottenburg-wilmersdorf.smart-space-hardenbergplatz"
 PROJECT_TITLE = "Smart Space Hardenbergplatz"
-SUBJECT = "Beispiel: Auftrag, der noch wartet"
 APPLICATION = "https://fachverfahren.example"
-WIDTH, HEIGHT = 1280, 900
 SILENT = "Beispiel: ein stiller Anmeldedienst"
-PROMISED_SECONDS = 60.0  # on a busy machine; the promise is two
-Make = Callable[[str], "BrowserContext"]
-
-
-@pytest.fixture(scope="module")
-def sample() -> samples.Sample:
-    """What the tour brings along."""
-    return samples.read()
-
-
-@pytest.fixture(scope="module")
-def toured(running: Up, mesh: dict[str, Any]) -> dict[str, Any]:
-    """The mesh after a tour: organisations, their projects and their providers are there."""
-    tour = [sys.executable, "-m", "verbund", "tour", "--json"]
-    subprocess.run(tour, env=running.environment(), capture_output=True, timeout=120, check=True)
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    return mesh
-
-
-@pytest.fixture
-def make(browser: "Browser") -> Iterator[Make]:
-    """Makes people who have never been here, each with a language."""
-    contexts: list[BrowserContext] = []
-
-    def made(locale: str) -> "BrowserContext":
-        context = browser.new_context(
-            ignore_https_errors=True, locale=locale, viewport={"width": WIDTH, "height": HEIGHT}
-        )
-        contexts.append(context)
-        return context
-
-    yield made
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture(scope="module")
-def own_mailbox(toured: dict[str, Any], running: Up, sample: samples.Sample) -> str:
-    """A mailbox of the chancellery, whose people decide on what arrives there."""
-    assert toured
-    request = mailboxes.CreateMailboxRequest(
-        parent=CHANCELLERY, mailbox_id="browser", mailbox=mailboxes.Mailbox(title="Test"), request_id=str(uuid.uuid4())
-    )
-    with Client.from_home(running.home, sample.member("senatskanzlei").system) as client:
-        created(lambda: MailboxServiceStub(client.channel).CreateMailbox(request, timeout=20))
-    return f"{CHANCELLERY}/mailboxes/browser"
-
-
-def sent(running: Up, sample: samples.Sample, mailbox: str, file: Path) -> str:
-    """A delivery of the district that waits for its receiver; its page."""
-    file.write_bytes(sample.order.document)
-    with Client.from_home(running.home, sample.member("charlottenburg-wilmersdorf").system) as client:
-        done = client.send([file], to=mailbox, subject=SUBJECT, project=PROJECT, request_id=str(uuid.uuid4()))
-    return "/console/deliveries/" + done.name.removeprefix("organisations/").replace("/deliveries/", "/")
-
-
-def person_of(mesh: dict[str, Any], organisation: str) -> dict[str, str]:
-    """Somebody with an account at the organisation's own provider, and with a role at work."""
-    known = samples.read().people[organisation.rpartition("/")[2]]
-    found: dict[str, str] = next(
-        each for each in mesh["people"] if each["organisation"] == organisation and each["username"] == known
-    )
-    return found
-
-
-def provider_button(page: "Page", organisation: str) -> "Locator":
-    """The choice of an organisation."""
-    return page.locator(f"button[name=provider][value^='{organisation}/providers/']").first
-
-
-def signed_on(page: "Page", mesh: dict[str, Any], organisation: str, path: str = "/console/") -> None:
-    """From a page to the sign-in at home and back to it, by clicks."""
-    page.goto(mesh["gateway"] + path)
-    provider_button(page, organisation).click()
-    typed_in(page, person_of(mesh, organisation))
-    page.locator("button[type=submit]:not(.second)").click()
-    page.wait_for_url(mesh["gateway"] + path)
-
-
-def typed_in(page: "Page", person: dict[str, str]) -> None:
-    """User name and password at home."""
-    page.locator("#username").fill(person["username"])
-    page.locator("#password").fill(person["password"])
-
-
-def by_mouse(page: "Page", target: "Locator") -> None:
-    """A click."""
-    assert target.page is page
-    target.click()
-
-
-def by_keyboard(page: "Page", target: "Locator") -> None:
-    """Tab until it has the focus, then Enter."""
-    tabbed_to(page, target)
-    page.keyboard.press("Enter")
 
 
 @pytest.mark.parametrize("act", [by_mouse, by_keyboard])
@@ -189,15 +99,6 @@ def test_somebody_new_finds_the_document_and_leaves(
         assert PROJECT_TITLE not in page.content()
 
 
-def signed_out(page: "Page", act: Callable[["Page", "Locator"], None] = by_mouse) -> None:
-    """By the page's own link, over the question at home."""
-    act(page, page.locator("a[href='/console/signout']"))
-    page.wait_for_url(re.compile(r"/console/signed-out|:\d+/(senatskanzlei|charlottenburg-wilmersdorf)/"))
-    if "/console/signed-out" not in page.url:
-        act(page, page.locator("main form button"))
-        page.wait_for_url("**/console/signed-out")
-
-
 @pytest.mark.parametrize("locale", ["de-DE", "en-GB"])
 def test_the_sign_on_has_no_barriers(toured: dict[str, Any], running: Up, make: Make, locale: str) -> None:
     """The choice, the login, what went wrong in either, the question of a member, the sign-out and its end: for axe,
@@ -245,13 +146,6 @@ def test_the_sign_on_has_no_barriers(toured: dict[str, Any], running: Up, make: 
     seen(page, f"signed-out-{language}", language)
     page.goto(f"{gateway}/oauth2/signed-out")
     seen(page, f"sign-on-signed-out-{language}", language)
-
-
-def seen(page: "Page", name: str, language: str) -> None:
-    """The page speaks the person's language, and has no barriers."""
-    assert page.locator("html").get_attribute("lang") == language, name
-    assert page.locator("h1").count() == 1, name
-    looked_at(page, name)
 
 
 def refuses_frames(answer: "Response") -> None:
@@ -323,24 +217,6 @@ def test_the_console_has_no_barriers_where_something_is_wrong(
     page.get_by_role("alert").wait_for()
     assert page.title().startswith({"de": "Fehler: ", "en": "Error: "}[language])
     seen(page, f"rejection-wrong-{language}", language)
-
-
-def test_a_session_that_ended_elsewhere_is_over_here(toured: dict[str, Any], make: Make) -> None:
-    """Signed out in one window, the next click in another one leads to the sign-on."""
-    here, there = make("de-DE"), make("de-DE")
-    page, other = here.new_page(), there.new_page()
-    signed_on(page, toured, DISTRICT)
-    there.add_cookies([dict(each) for each in here.cookies()])  # type: ignore[misc]  # as they were read
-    other.goto(f"{toured['gateway']}/console/")
-    assert other.url == f"{toured['gateway']}/console/"
-    signed_out(other)
-
-    def over() -> bool:
-        page.goto(f"{toured['gateway']}/console/projects")
-        return not page.url.startswith(f"{toured['gateway']}/console/")
-
-    wait_until(over, "the session goes on", seconds_max=PROMISED_SECONDS)
-    assert page.locator("#password").or_(page.locator("button[name=provider]").first).first.is_visible()
 
 
 @pytest.fixture
