@@ -32,11 +32,14 @@ COOKIES = {
     "code_verifier": "__Host-verbund-verifier",
 }
 
+# It looks for its own and does not read the others: those that hold tokens are long.
 SIEVE_SOURCE = """\
 function envoy_on_request(handle)
+  local sent = "; " .. (handle:headers():get("cookie") or "")
   local kept = {}
-  for name, value in string.gmatch(handle:headers():get("cookie") or "", "([^=;%s]+)=([^;%s]*)") do
-    if own[name] then table.insert(kept, name .. "=" .. value) end
+  for name in pairs(own) do
+    local _, last = string.find(sent, "; " .. name .. "=", 1, true)
+    if last then table.insert(kept, name .. "=" .. string.match(sent, "^[^;%s]*", last + 1)) end
   end
   handle:headers():remove("cookie")
   if #kept > 0 then handle:headers():add("cookie", table.concat(kept, "; ")) end
