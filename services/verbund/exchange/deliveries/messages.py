@@ -51,7 +51,7 @@ def to_proto(delivery: Delivery, organisation: str) -> pb.Delivery:
         message.rejection.reason = pb.RejectionReason.ValueType(delivery.rejection.reason)
         message.rejection.explanation = delivery.rejection.explanation
     if delivery.submit_time is not None:
-        message.submit_time.FromDatetime(delivery.submit_time)
+        message.submit_time.CopyFrom(timestamp(delivery.submit_time))
     return message
 
 
