@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from tests.bench import exchange_tokens, gateway, mesh, parts, report, service, transfer, watches
+from tests.bench import exchange_tokens, gateway, mesh, pages, parts, report, service, transfer, watches
 from tests.bench.figures import Figure
 from tests.bench.parts import Parts
 
@@ -16,6 +16,7 @@ SCENARIOS: dict[str, Callable[[Parts], list[Figure]]] = {
     "gateway": gateway.measure,
     "exchange": exchange_tokens.measure,
     "watches": watches.measure,
+    "pages": pages.measure,
     "files": lambda _: transfer.measure(),
     "mesh": lambda _: mesh.measure(),
 }

@@ -2,7 +2,7 @@
 
 import http.client
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,9 +53,16 @@ def grpc_callers(parts: Parts, name: str, calls: int) -> Iterator[Work]:
 
 @contextmanager
 def json_callers(port: int, authority: Path, token: str, calls: int) -> Iterator[Work]:
-    """Work for the gateway: the same over HTTP/1.1 and TLS, each caller on a connection that stays open."""
-    trust = ssl.create_default_context(cafile=str(authority))
+    """Work for the gateway: the same call as JSON."""
     headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
+    with http_callers(port, authority, f"/v1/{PROJECT}", headers, calls) as work:
+        yield work
+
+
+@contextmanager
+def http_callers(port: int, authority: Path, path: str, headers: Mapping[str, str], calls: int) -> Iterator[Work]:
+    """Work for the gateway: one path over HTTP/1.1 and TLS, each caller on a connection that stays open."""
+    trust = ssl.create_default_context(cafile=str(authority))
     with ExitStack() as stack:
         connections = [http.client.HTTPSConnection("127.0.0.1", port, context=trust) for _ in range(CALLERS)]
         for connection in connections:
@@ -63,7 +70,7 @@ def json_callers(port: int, authority: Path, token: str, calls: int) -> Iterator
 
         def make(caller: int, _number: int) -> None:
             connection = connections[caller]
-            connection.request("GET", f"/v1/{PROJECT}", headers=headers)
+            connection.request("GET", path, headers=dict(headers))
             answer = connection.getresponse()
             body = answer.read()
             assert answer.status == http.client.OK, body
