@@ -66,6 +66,14 @@ $(INSTALLED): requirements.lock pyproject.toml
 	else \
 		echo "Setting up: installing what requirements.lock names ..."; \
 	fi; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
+	{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock || echo FAILED; } | { \
+		fetched=0; total=$$(grep -c '==' requirements.lock); \
+		while read -r what rest; do case "$$what" in \
+			Collecting) fetched=$$((fetched + 1)); \
+				if [ -t 1 ]; then printf '\r  %s of about %s packages fetched' "$$fetched" "$$total"; fi;; \
+			Installing) if [ -t 1 ]; then echo; fi; echo "  $$fetched packages fetched, now installing them ...";; \
+			FAILED) exit 1;; \
+		esac; done; \
+	}; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	touch $@
