@@ -1,15 +1,16 @@
 """The pages for people through the gateway, in a real browser, with a token in the header."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from verbund.console.routes import STYLE_PATH
 from verbund.registry.v1 import project_service_pb2 as projects
 from verbund.registry.v1.project_service_pb2_grpc import ProjectServiceStub
 from verbund.registry.v1.types_pb2 import LocalizedText, Period, Source
 
+from tests.support.barriers import SHOTS
 from tests.support.exchanging import Pair, pair_of
 from tests.support.home import Up
 from tests.support.members import new_id
@@ -21,9 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("mesh")]
 
 SUBJECT = "Projektauftrag Hardenbergplatz"
 PROJECT = "projects/console-bezirk.hardenbergplatz"
-SHOTS = "VERBUND_TEST_SCREENSHOTS"  # a directory, where somebody wants to look
 BYTES_MAX = 60_000
-TARGET_PX = 24
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +81,9 @@ def person(browser: "Browser", pair: Pair) -> Iterator["BrowserContext"]:
 
 
 def shot(page: "Page", name: str) -> None:
-    """Keeps what the page looks like, where somebody asks for it."""
-    if directory := os.environ.get(SHOTS):
-        page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
+    """Keeps what the page looks like."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"journey-{name}.png", full_page=True)
 
 
 def test_somebody_finds_the_project_and_decides(
@@ -122,54 +121,24 @@ def test_somebody_finds_the_project_and_decides(
     shot(page, "accepted")
 
 
-@pytest.mark.parametrize("language", ["de", "en"])
-def test_pages_have_no_barriers(
-    mesh: dict[str, Any], pair: Pair, person: "BrowserContext", tmp_path: Path, language: str
+def test_a_page_is_small_and_asks_for_one_sheet(
+    mesh: dict[str, Any], pair: Pair, person: "BrowserContext", tmp_path: Path
 ) -> None:
-    """On each page, wide and at 320 px, by light and by dark, axe finds nothing; nobody scrolls sideways, targets are
-    large enough, and the page is small, with one stylesheet and nothing from elsewhere.
-    """
-    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - brings the browser's driver
-
-    paths = {
-        "start": "/console/",
-        "projects": "/console/projects",
-        "project": "/console/projects/console-bezirk/hardenbergplatz",
-        "delivery": sent(pair, tmp_path),
-        "absent": "/console/nothing",
-    }
+    """Each page with its style is at most 60 KB; nothing comes from elsewhere, and the browser complains of nothing."""
     page = person.new_page()
     complaints: list[str] = []
     fetched: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
-    page.on("request", lambda request: fetched.append(request.url))
-    for name, path in paths.items():
-        for width, scheme in ((1280, "light"), (320, "dark")):
-            page.set_viewport_size({"width": width, "height": 800})
-            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            answer = page.goto(f"{mesh['gateway']}{path}?lang={language}")
-            assert answer is not None
-            assert len(answer.body()) <= BYTES_MAX
-            found = Axe().run(page)
-            assert found.violations_count == 0, found.generate_report()
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-            assert not page.evaluate(SMALL_TARGETS, TARGET_PX), name
-            shot(page, f"{name}-{language}-{width}-{scheme}")
-    assert {url.partition("/console")[0] for url in fetched} == {mesh["gateway"]}
-    assert {url.partition("?")[0].removeprefix(mesh["gateway"]) for url in fetched} == {
-        *paths.values(),
-        "/console/style.css",
-    }
-    assert [each for each in complaints if "404" not in each] == []
-
-
-# Buttons, fields and links that stand alone; links within a sentence are as high as its lines (WCAG 2.5.8).
-SMALL_TARGETS = """least => {
-    const alone = "button, select, input:not([type=hidden]), summary, nav a, td a, th a";
-    const small = box => box.width && Math.min(box.width, box.height) < least;
-    return [...document.querySelectorAll(alone)].filter(each => small(each.getBoundingClientRect()))
-        .map(each => each.outerHTML).join();
-}"""
+    page.on("response", lambda answer: fetched.append(answer.url))
+    paths = ["/console/", "/console/projects", "/console/projects/console-bezirk/hardenbergplatz", sent(pair, tmp_path)]
+    for path in paths:
+        fetched.clear()
+        answer = page.goto(f"{mesh['gateway']}{path}")
+        assert answer is not None
+        style = person.request.get(f"{mesh['gateway']}{STYLE_PATH}")
+        assert len(answer.body()) + len(style.body()) <= BYTES_MAX, path
+        assert {each.removeprefix(mesh["gateway"]) for each in fetched} <= {path, STYLE_PATH}, path
+    assert complaints == []
 
 
 def test_the_keyboard_is_enough(mesh: dict[str, Any], person: "BrowserContext") -> None:
