@@ -198,6 +198,7 @@ def test_a_form_outlives_its_session(mesh: dict[str, Any], browser: httpx.Client
     signed_on(browser, person)
     ended = kept(browser)
     end_elsewhere(mesh, ended)
+    wait_until(lambda: typed(browser, sending(ended)).status_code == httpx.codes.UNAUTHORIZED, "it goes on")
     token, parts = "__Host-verbund-token", ("token", "hmac", "expires", "id")
     for headers in (
         {},
