@@ -70,7 +70,7 @@ ON_PAPER = r"""() => {
     const told = all.filter(each => [...each.childNodes].some(node => node.nodeType === 3 && node.textContent.trim()));
     const pale = told.filter(each => sum(style(each).color) > 300);
     const grey = all.filter(each => ![0, 765].includes(sum(style(each).backgroundColor)));
-    const useless = all.filter(each => each.matches("button, input, select, textarea, nav, .skip, .leave"));
+    const useless = all.filter(each => each.matches("button, input, select, textarea, header nav, .skip, .leave"));
     const silent = all.filter(each => each.matches("main a[href^=http]")
         && !style(each, "::after").content.includes(each.getAttribute("href")));
     const ground = sum(style(document.documentElement).backgroundColor) === 765 ? [] : [document.documentElement];

@@ -94,7 +94,7 @@ PAGES: dict[str, tuple[str, Callable[[Desk], Person], Way]] = {
     "refusal-429": ("refusal.html", SOMEBODY, rejecting("x" * 70_000, "OTHER")),
     "refusal-503": ("refusal.html", lambda desk: desk.without_services(), at("/console/")),
 }
-MANUAL = ("/docs", "/docs/refusals", "/docs/verbund.exchange.v1.DeliveryService", "/docs/nothing")
+MANUAL = ("/docs", "/docs/refusals", "/docs/verbund.identity.v1.AccessService", "/docs/nothing")
 
 
 def staged(desk: Desk) -> None:
@@ -175,7 +175,7 @@ def test_nobody_meets_a_barrier(browser: "Browser", desk: Desk, language: str) -
 
 
 def test_the_manual_has_no_barriers(browser: "Browser", desk: Desk) -> None:
-    """Its contents, the refusals, a long page of a service, and a page that there is not."""
+    """Its contents, the refusals, the page of a service, and a page that there is not."""
     with opened(browser, desk.bearing(""), "en") as page:
         for path in MANUAL:
             page.goto(ISSUER + path)
