@@ -32,6 +32,7 @@ from verbund.serving.settings import ServingSettings
 from verbund.serving.tokens import TokenVerifier
 from verbund.serving.watches import EndCause, Stream, Watch, Watches, watching
 
+from tests.support.load import wait_until
 from tests.support.serving import bearer, connected, running, served
 from tests.support.tokens import Issuer, new_key
 
@@ -63,7 +64,7 @@ class Projects:
         if kind in REFUSED:
             raise REFUSED[kind]
         if kind == "wait":
-            self.release.wait(10)
+            self.release.wait(60)
         project = pb.Project(name=request.name, owner=call.organisation)
         return project.SerializeToString() if kind == "bytes" else project
 
@@ -343,7 +344,7 @@ def test_fifty_watches_hold_no_worker(channel: grpc.Channel, issuer: Issuer, fee
     for stream in streams:
         assert next(stream).WhichOneof("event") == "started"
     grpc_pb.ProjectServiceStub(channel).GetProject(
-        pb.GetProjectRequest(name=PROJECT), metadata=bearer(token), timeout=5
+        pb.GetProjectRequest(name=PROJECT), metadata=bearer(token), timeout=60
     )
     for number in range(3):
         feeds[0].publish(number)
@@ -362,9 +363,8 @@ def test_slow_readers_hold_up_their_own_organisation_only(
     stub = changes_grpc.ChangeServiceStub(channel)
     slow, quick = issuer.token(), issuer.token("other")
     streams = [stub.WatchChanges(changes.WatchChangesRequest(), metadata=bearer(slow)) for _ in range(20)]
-    while len(feeds[0].open) < len(streams):
-        time.sleep(0.01)
-    read = stub.WatchChanges(changes.WatchChangesRequest(), metadata=bearer(quick), timeout=5)
+    wait_until(lambda: len(feeds[0].open) == len(streams), "not all watches stand")
+    read = stub.WatchChanges(changes.WatchChangesRequest(), metadata=bearer(quick), timeout=60)
     assert next(read).WhichOneof("event") == "started"
     for _ in range(16):
         feeds[0].publish("x" * 1_000_000)
@@ -376,7 +376,7 @@ def test_slow_readers_hold_up_their_own_organisation_only(
 def test_a_watch_ends_with_its_token(channel: grpc.Channel, issuer: Issuer) -> None:
     """The last message says that the token is the cause, and where to go on."""
     now = int(time.time())
-    token = issuer.token(iat=now - 10, exp=now + 2)
+    token = issuer.token(iat=now - 10, exp=now + 3)
     stream = changes_grpc.ChangeServiceStub(channel).WatchChanges(
         changes.WatchChangesRequest(resume_token="here"), metadata=bearer(token)
     )
@@ -396,7 +396,7 @@ def test_a_drain_ends_every_watch_with_a_last_message(
     ]
     for stream in streams:
         next(stream)
-    feeds[0].watches.drain(5)
+    feeds[0].watches.drain(60)
     assert len(feeds[0].watches) == 0
     for number, stream in enumerate(streams):
         (last,) = list(stream)
@@ -410,10 +410,9 @@ def test_a_stop_lets_calls_in_progress_finish(issuer: Issuer, projects: Projects
             stub = grpc_pb.ProjectServiceStub(last.enter_context(connected(address)))
             request = pb.GetProjectRequest(name="projects/citylab.wait")
             answer = pool.submit(stub.GetProject, request, metadata=bearer(issuer.token()))
-            while not projects.calls:
-                time.sleep(0.01)
+            wait_until(lambda: projects.calls, "the call does not arrive")
             threading.Timer(0.3, projects.release.set).start()
-        assert answer.result(timeout=5).name == "projects/citylab.wait"
+        assert answer.result(timeout=60).name == "projects/citylab.wait"
 
 
 def test_reflection_is_for_the_signed_in(channel: grpc.Channel, issuer: Issuer) -> None:

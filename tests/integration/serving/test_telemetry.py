@@ -22,6 +22,7 @@ from verbund.serving.tokens import TokenVerifier
 
 from tests.integration.serving.test_frame import PROJECT, Changes, Projects
 from tests.integration.serving.test_streams import Uploads, pieces, streaming, unfinished
+from tests.support.load import wait_until
 from tests.support.serving import bearer, served
 from tests.support.tokens import Issuer
 
@@ -39,10 +40,8 @@ class Spans:
 
     def next(self) -> ReadableSpan:
         """The next span that ends."""
-        end = time.monotonic() + 5
-        while not (found := self._exporter.get_finished_spans()):
-            assert time.monotonic() < end, "no span ended"
-            time.sleep(0.01)
+        wait_until(self._exporter.get_finished_spans, "no span ended")
+        found = self._exporter.get_finished_spans()
         self._exporter.clear()
         return found[0]
 
@@ -115,12 +114,12 @@ def test_a_span_of_a_caller_who_went_away_is_cancelled(
     channel: grpc.Channel, issuer: Issuer, spans: Spans, projects: Projects
 ) -> None:
     """Neither OK nor a fault."""
-    request = pb.GetProjectRequest(name="projects/citylab.wait")
-    future = grpc_pb.ProjectServiceStub(channel).GetProject.future(request, metadata=bearer(issuer.token()))
-    while not projects.calls:
-        time.sleep(0.01)
+    stub, metadata = grpc_pb.ProjectServiceStub(channel), bearer(issuer.token())
+    future = stub.GetProject.future(pb.GetProjectRequest(name="projects/citylab.wait"), metadata=metadata)
+    wait_until(lambda: projects.calls, "the call does not arrive")
     future.cancel()
-    time.sleep(0.1)
+    stub.GetProject(pb.GetProjectRequest(name=PROJECT), metadata=metadata)  # the server reads it after the cancellation
+    assert status_in(spans.next()) == "OK"
     projects.release.set()
     assert dict(spans.next().attributes or {})["rpc.response.status_code"] == "CANCELLED"
 
@@ -129,10 +128,13 @@ def test_a_span_of_a_call_that_was_late_says_so(
     channel: grpc.Channel, issuer: Issuer, spans: Spans, projects: Projects
 ) -> None:
     """DEADLINE_EXCEEDED, though the servicer answered in the end."""
-    threading.Timer(0.5, projects.release.set).start()
-    request = pb.GetProjectRequest(name="projects/citylab.wait")
+    stub, metadata = grpc_pb.ProjectServiceStub(channel), bearer(issuer.token())
     with pytest.raises(grpc.RpcError):
-        grpc_pb.ProjectServiceStub(channel).GetProject(request, metadata=bearer(issuer.token()), timeout=0.2)
+        stub.GetProject(pb.GetProjectRequest(name="projects/citylab.wait"), metadata=metadata, timeout=2)
+    wait_until(lambda: projects.calls[0].remaining_seconds() < 0, "the service has more time than its caller")
+    stub.GetProject(pb.GetProjectRequest(name=PROJECT), metadata=metadata)  # the server reads it after the end
+    assert status_in(spans.next()) == "OK"
+    projects.release.set()
     assert dict(spans.next().attributes or {})["rpc.response.status_code"] == "DEADLINE_EXCEEDED"
 
 
@@ -140,7 +142,7 @@ def test_a_watch_has_one_span_that_ends_with_it(channel: grpc.Channel, issuer: I
     """OK where the service ended it, CANCELLED where the reader left."""
     stub = changes_grpc.ChangeServiceStub(channel)
     now = int(time.time())
-    token = issuer.token(iat=now - 10, exp=now + 1)
+    token = issuer.token(iat=now - 10, exp=now + 3)
     list(stub.WatchChanges(changes.WatchChangesRequest(), metadata=bearer(token)))
     assert dict(spans.next().attributes or {})["rpc.response.status_code"] == "OK"
     stream = stub.WatchChanges(changes.WatchChangesRequest(), metadata=bearer(issuer.token()))
@@ -177,21 +179,22 @@ def test_a_span_of_an_upload_ends_with_it(issuer: Issuer, spans: Spans, monkeypa
     monkeypatch.setattr(trace, "get_tracer", lambda *_, **__: tracer)
     uploads, release = Uploads(), threading.Event()
     metadata = bearer(issuer.token())
-    with streaming(uploads, issuer, stream_pace_seconds=0.5) as channel:
+    with streaming(uploads, issuer) as channel:
         stub = upload_service_pb2_grpc.UploadServiceStub(channel)
         stub.UploadDocument(pieces(b"a", b"b"), metadata=metadata)
         assert status_in(spans.next()) == "OK"
-        for messages in (pieces(b"a", b"refuse"), unfinished(release, b"a")):
-            with pytest.raises(grpc.RpcError):
-                stub.UploadDocument(messages, metadata=metadata)
+        with pytest.raises(grpc.RpcError):
+            stub.UploadDocument(pieces(b"a", b"refuse"), metadata=metadata)
         assert status_in(spans.next()) == "NOT_FOUND"
-        assert status_in(spans.next()) == "RESOURCE_EXHAUSTED"
         call = stub.UploadDocument.future(unfinished(release, b"a"), metadata=metadata)
-        for _ in range(4):
-            assert uploads.begun.acquire(timeout=10)
+        for _ in range(3):
+            assert uploads.begun.acquire(timeout=60)
         call.cancel()
         assert status_in(spans.next()) == "CANCELLED"
-        release.set()
+    with streaming(uploads, issuer, stream_pace_seconds=0.5) as channel, pytest.raises(grpc.RpcError):
+        upload_service_pb2_grpc.UploadServiceStub(channel).UploadDocument(unfinished(release, b"a"), metadata=metadata)
+    assert status_in(spans.next()) == "RESOURCE_EXHAUSTED"
+    release.set()
 
 
 def status_in(span: ReadableSpan) -> object:
