@@ -34,6 +34,7 @@ class Home:
     refuses: bool = False
     token: object = "x.y.z"
     quick: threading.Event = field(default_factory=threading.Event)
+    quick_at: str = "nowhere"  # all the same
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -44,7 +45,7 @@ class Home:
         """A discovery document."""
         assert deadline > time.monotonic()
         self.asked.append(url)
-        assert self.quick.wait(WAITED_SECONDS_MAX)
+        assert url.startswith(self.quick_at) or self.quick.wait(WAITED_SECONDS_MAX)
         if not self.up:
             raise FetchError("cannot be reached, or breaks off")
         issuer = url.removesuffix("/.well-known/openid-configuration")
@@ -87,10 +88,10 @@ def upstreams(home: Home, clock: Seconds) -> Upstreams:
     return Upstreams(get=home.get, post=home.post, clock=clock)
 
 
-def choice(issuer: str = ISSUER) -> Choice:
+def choice(issuer: str = ISSUER, organisation: str = "amt") -> Choice:
     return Choice(
-        provider=ProviderName("organisations/amt/providers/home"),
-        organisation=OrganisationName("organisations/amt"),
+        provider=ProviderName(f"organisations/{organisation}/providers/home"),
+        organisation=OrganisationName(f"organisations/{organisation}"),
         title="Amt",
         provider_title="Home",
         issuer=issuer,
@@ -98,10 +99,10 @@ def choice(issuer: str = ISSUER) -> Choice:
     )
 
 
-def reason(upstreams: Upstreams, issuer: str = ISSUER) -> str:
+def reason(upstreams: Upstreams, issuer: str = ISSUER, organisation: str = "amt") -> str:
     """Why no browser is sent to a provider; empty where it is."""
     try:
-        upstreams.answering(choice(issuer))
+        upstreams.answering(choice(issuer, organisation))
     except Unanswerable as refused:
         return refused.reason
     return ""
@@ -148,8 +149,9 @@ def test_who_does_not_answer_is_left_alone_for_a_moment(upstreams: Upstreams, ho
     assert reason(upstreams) == DOWN
 
 
-def test_a_crowd_waits_for_one_answer(upstreams: Upstreams, home: Home) -> None:
+def test_a_crowd_waits_for_one_answer(home: Home, clock: Seconds) -> None:
     """Several who want the same at once ask once."""
+    upstreams = Upstreams(get=home.get, post=home.post, clock=clock, place_seconds_max=WAITED_SECONDS_MAX)
     home.quick.clear()
     with ThreadPoolExecutor(ASKING_MAX) as pool:
         crowd = [pool.submit(reason, upstreams) for _ in range(ASKING_MAX)]
@@ -165,13 +167,31 @@ def test_providers_that_hang_do_not_hold_up_everybody(upstreams: Upstreams, home
     clock.now = ANSWERED_SECONDS
     home.quick.clear()
     with ThreadPoolExecutor(ASKING_MAX) as pool:
-        hanging = [pool.submit(reason, upstreams, f"https://slow-{number}.example") for number in range(ASKING_MAX)]
+        hanging = [
+            pool.submit(reason, upstreams, f"https://slow-{number}.example", f"slow-{number}")
+            for number in range(ASKING_MAX)
+        ]
         wait_until(home, 1 + ASKING_MAX)
         assert reason(upstreams) == ""
-        assert reason(upstreams, "https://new.example") == DOWN
+        assert reason(upstreams, "https://new.example", "new") == DOWN
         home.quick.set()
         assert [each.result() for each in hanging] == [""] * ASKING_MAX
-    assert reason(upstreams, "https://new.example") == ""
+    assert reason(upstreams, "https://new.example", "new") == ""
+
+
+@pytest.mark.parametrize("issuers", [["https://slow.example"] * 3, [f"https://slow-{n}.example" for n in range(3)]])
+def test_one_organisation_takes_one_place(home: Home, clock: Seconds, issuers: list[str]) -> None:
+    """Others find theirs, however many people wait for hers, at one provider that hangs or at several."""
+    upstreams = Upstreams(get=home.get, post=home.post, clock=clock, place_seconds_max=WAITED_SECONDS_MAX)
+    home.quick.clear()
+    with ThreadPoolExecutor(len(issuers)) as pool:
+        hanging = [pool.submit(reason, upstreams, issuer, "slow") for issuer in issuers]
+        wait_until(home, 1)
+        home.quick_at = "https://new.example"
+        assert reason(upstreams, "https://new.example", "new") == ""
+        assert len(home.asked) == 2
+        home.quick.set()
+        assert [each.result() for each in hanging] == [""] * len(issuers)
 
 
 def wait_until(home: Home, count: int) -> None:

@@ -18,13 +18,16 @@ import structlog
 from verbund.identity.providers.discovery import WELL_KNOWN, DiscoveryError, read
 from verbund.identity.providers.outbound import FetchError, target_of
 from verbund.identity.signon.domain import Choice, Unanswerable
+from verbund.resources.names import OrganisationName
 
 FRESH_SECONDS = 300.0  # what a provider says of itself
 ANSWERED_SECONDS = 1.0  # ago, before a browser is sent there: a crowd asks once
 SILENT_SECONDS = 5.0  # who did not answer is not asked again
 ASK_SECONDS_MAX = 3.0  # somebody waits in front of a browser
 TOKEN_SECONDS_MAX = 5.0
-ASKING_MAX = 3  # of any providers at the same time: more would take the threads from everybody else's sign-on
+# At the same time, each for another organisation: more would take the threads from everybody else's sign-on, and one
+# whose providers hang must not be all of them.
+ASKING_MAX = 3
 PLACE_SECONDS_MAX = 0.5
 PROVIDERS_MAX = 1024
 RETRY_SECONDS = 30
@@ -63,13 +66,22 @@ class Upstream:
 class Upstreams:
     """Asks providers. Thread-safe."""
 
-    def __init__(self, *, get: Get, post: Post, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        get: Get,
+        post: Post,
+        clock: Callable[[], float] = time.monotonic,
+        place_seconds_max: float = PLACE_SECONDS_MAX,
+    ) -> None:
         self._get = get
         self._post = post
         self._clock = clock
+        self._place_seconds_max = place_seconds_max
         self._lock = threading.Lock()
         self._upstreams: dict[str, Upstream] = {}
-        self._places = threading.BoundedSemaphore(ASKING_MAX)
+        self._asking: set[OrganisationName] = set()  # those for whom somebody asks just now
+        self._places = threading.Condition()
 
     def endpoints(self, choice: Choice) -> Endpoints:
         """The endpoints of a provider; raises Unanswerable where it is down, or does not say."""
@@ -107,7 +119,7 @@ class Upstreams:
         upstream = self._of(choice.issuer)
         if found := upstream.known(since=self._clock() - age_seconds_max):
             return found
-        with self._turn(upstream) as is_ours:
+        with self._turn(upstream, choice.organisation) as is_ours:
             if self._clock() < upstream.silent_until:
                 raise unreachable(choice)
             # Meanwhile somebody else may have asked; who waited for that in vain takes what was true lately.
@@ -119,9 +131,9 @@ class Upstreams:
         return found
 
     @contextmanager
-    def _turn(self, upstream: Upstream) -> Iterator[bool]:
-        """Whether it is the caller who asks; one at a time asks one provider, and few at a time any."""
-        if not self._places.acquire(timeout=PLACE_SECONDS_MAX):
+    def _turn(self, upstream: Upstream, organisation: OrganisationName) -> Iterator[bool]:
+        """Whether it is the caller who asks; one at a time asks for one organisation, and one provider."""
+        if not self._takes_place(organisation):
             yield False
             return
         is_ours = False
@@ -131,7 +143,19 @@ class Upstreams:
         finally:
             if is_ours:
                 upstream.lock.release()
-            self._places.release()
+            with self._places:
+                self._asking.remove(organisation)
+                self._places.notify_all()
+
+    def _takes_place(self, organisation: OrganisationName) -> bool:
+        def is_free() -> bool:
+            return organisation not in self._asking and len(self._asking) < ASKING_MAX
+
+        with self._places:
+            found = self._places.wait_for(is_free, self._place_seconds_max)
+            if found:
+                self._asking.add(organisation)
+        return found
 
     def _asked(self, upstream: Upstream, choice: Choice) -> Endpoints:
         """What a provider says of itself now."""
