@@ -33,6 +33,7 @@ AT_FIRST_USE = (
     "cryptography.hazmat.backends.openssl.backend",
     "encodings.idna",
     "encodings.latin_1",
+    "encodings.punycode",  # a domain with umlauts
     "grpc._channel",
     "grpc._interceptor",
     "grpc._plugin_wrapping",
