@@ -33,3 +33,14 @@ def test_nothing_is_understood_into_a_word() -> None:
     assert understood(["qqqqqq"], TEXTS) == []
     assert understood(["Hardenbrgplatz"], []) == []
     assert understood(["Hardenbrgplatz"], ["Hardenbergplatz " + "Wort " * 100_000]) == ["Hardenbergplatz"]
+
+
+@pytest.mark.parametrize(("typed", "written"), [("Plaz", "Platz"), ("Strase", "Straße"), ("Brucke", "Brücke")])
+def test_short_words_are_understood(typed: str, written: str) -> None:
+    """One letter of few."""
+    assert understood([typed], [f"Am {written} entlang"]) == [written]
+
+
+def test_words_of_the_same_letters_are_not_alike() -> None:
+    """Neighbours tell words apart, which costs little also where somebody made the words for what they cost."""
+    assert understood(["aXbXcXdXeXf"], ["abcdef", "fedcba"]) == []
