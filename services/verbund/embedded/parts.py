@@ -98,7 +98,8 @@ def provider_part(environment: Mapping[str, str]) -> Part:
 
 def people(home: Home, environment: Mapping[str, str]) -> list[dict[str, str]]:
     """Who can sign in at the built-in provider, once it is ready."""
-    return accounts.people(home.provider, provider_port(environment), sample.read())
+    issuer_of = partial(accounts.issuer_url, provider_port(environment))
+    return accounts.people(home.provider, sample.read(), issuer_of)
 
 
 def served(environment: Mapping[str, str]) -> list[tuple[str, int]]:

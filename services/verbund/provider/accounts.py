@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,13 +92,16 @@ def ensure(directory: Path, organisation: Organisation) -> Accounts:
     return found
 
 
-def people(directory: Path, port: int, organisations: Iterable[Organisation]) -> list[dict[str, str]]:
-    """Who can sign in, and how: what `ready.json` says of people."""
+def people(
+    directory: Path, organisations: Iterable[Organisation], issuer_of: Callable[[str], str]
+) -> list[dict[str, str]]:
+    """Who can sign in, and how: what `ready.json` says of people. `issuer_of` is where those of a provider do."""
     return [
         {
             "name": account.person.name,
             "organisation": organisation.name,
-            "issuer": issuer_url(port, organisation.provider_id),
+            "email": account.person.email,
+            "issuer": issuer_of(organisation.provider_id),
             "username": account.person.username,
             "password": account.password,
         }

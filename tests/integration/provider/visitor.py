@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -54,7 +55,8 @@ class Provider:
         return accounts.issuer_url(self.settings.port, provider_id)
 
     def people(self) -> list[dict[str, str]]:
-        return accounts.people(self.settings.directory, self.settings.port, sample.read())
+        issuer_of = partial(accounts.issuer_url, self.settings.port)
+        return accounts.people(self.settings.directory, sample.read(), issuer_of)
 
     def password(self, provider_id: str = CHANCELLERY, username: str = USERNAME) -> str:
         wanted = (self.issuer(provider_id), username)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -84,15 +85,15 @@ def test_a_public_key_is_no_signing_key(tmp_path: Path) -> None:
 
 
 def test_ready_tells_who_can_sign_in_and_where(tmp_path: Path) -> None:
-    """Name, organisation, issuer, user name and password, for everybody of the sample."""
-    told = accounts.people(tmp_path, 8444, sample.read())
+    """Name, organisation, address, issuer, user name and password, for everybody of the sample."""
+    told = accounts.people(tmp_path, sample.read(), partial(accounts.issuer_url, 8444))
     assert {person["issuer"] for person in told} == {
         "https://127.0.0.1:8444/senatskanzlei",
         "https://127.0.0.1:8444/charlottenburg-wilmersdorf",
     }
     assert len(told) == sum(len(organisation.people) for organisation in sample.read())
     for person in told:
-        assert person.keys() == {"name", "organisation", "issuer", "username", "password"}
+        assert person.keys() == {"name", "organisation", "email", "issuer", "username", "password"}
         found = accounts.ensure(tmp_path, organisation_of(person["organisation"]))
         assert found.proven(person["username"], person["password"])
 

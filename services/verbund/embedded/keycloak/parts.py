@@ -72,14 +72,4 @@ def set_up(home: Home, settings: KeycloakSettings, secrets: Secrets, gateway: st
 
 def people(home: Home, settings: KeycloakSettings) -> list[dict[str, str]]:
     """Who can sign in: what `ready.json` says of people. Everybody does so at the realm that the mesh trusts."""
-    return [
-        {
-            "name": account.person.name,
-            "organisation": organisation.name,
-            "issuer": settings.issuer(organisation.provider_id),
-            "username": account.person.username,
-            "password": account.password,
-        }
-        for organisation in sample.read()
-        for account in accounts.ensure(home.provider, organisation).by_username.values()
-    ]
+    return accounts.people(home.provider, sample.read(), settings.issuer)
