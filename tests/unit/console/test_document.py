@@ -149,6 +149,14 @@ def test_every_reason_can_come_somewhere() -> None:
     assert missing <= {*refusals.OF_STREAMS, *(() if stronger else ("ASSURANCE_TOO_LOW",))}
 
 
+def test_a_reason_of_one_method_is_named_there_and_nowhere_else() -> None:
+    """Nobody prepares for a full mailbox who only signs out."""
+    operations = [each for item in DOCUMENT["paths"].values() for each in item.values() if isinstance(each, dict)]
+    for reason, rule in refusals.OF_METHODS.items():
+        naming = [each["x-rule"] for each in operations if f".{reason}" in json.dumps(each["responses"])]
+        assert set(naming) == {rule}
+
+
 def test_two_that_are_called_alike_are_refused() -> None:
     """Templates that OpenAPI cannot tell apart fail the generator: a parameter's name parts no paths."""
     paths = made.Paths()

@@ -30,7 +30,9 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"  # the example of W3C Trace Contex
 EXAMPLE_RESOURCE = "projects/charlottenburg-wilmersdorf.smart-space-hardenbergplatz"
 EXAMPLE_RULE = "verbund.registry.v1.ProjectService.UpdateProject"
 # Reasons that only what moves content piece by piece has.
-OF_STREAMS = ("DIGEST_MISMATCH", "STORAGE_FULL", "STREAM_TOO_SLOW")
+OF_STREAMS = ("DIGEST_MISMATCH", "STORAGE_FULL", "STORAGE_QUOTA_REACHED", "STREAM_TOO_SLOW")
+# Reasons that one method alone has, by its rule.
+OF_METHODS = {"MAILBOX_FULL": "verbund.exchange.v1.DeliveryService.SubmitDelivery"}
 DETAILS = "type.googleapis.com/google.rpc."
 
 
@@ -73,6 +75,7 @@ def can_come(reason: str, facts: Facts) -> bool:
         "NOT_FOUND": facts.has_parameters or facts.changes,
         "UNKNOWN_METHOD": facts.has_parameters,
         **dict.fromkeys(OF_STREAMS, facts.streams),
+        **{reason: facts.rule.name == name for reason, name in OF_METHODS.items()},
     }
     code = http_status_of(advice_of(reason).code)
     by_code = {
