@@ -1,12 +1,15 @@
 """Options that commands of several areas have. It imports nothing that `--help` does not need."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and the ends of lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +21,15 @@ class Show:
     def __call__(self, document: Any, text: str | Iterable[str]) -> None:
         """Prints `document`, of what JSON knows and messages of protobuf, or else `text`, a line or several."""
         if self.as_json:
-            click.echo(json.dumps(document, ensure_ascii=False, default=plain))
-        else:
-            click.echo(
-                text if isinstance(text, str) else "".join(f"{line}\n" for line in text), nl=isinstance(text, str)
-            )
+            click.echo(harmless(json.dumps(document, ensure_ascii=False, default=plain)))
+            return
+        for line in [text] if isinstance(text, str) else text:
+            click.echo(harmless(line))
+
+
+def harmless(text: str) -> str:
+    """The text without what terminals obey: others wrote its titles. In JSON it stands for the same characters."""
+    return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain(message: Any) -> dict[str, Any]:

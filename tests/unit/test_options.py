@@ -34,3 +34,13 @@ def test_json_is_a_document_a_line() -> None:
 def test_no_lines_are_no_line() -> None:
     """Where nothing was found, nothing is printed."""
     assert not CliRunner().invoke(click.command()(lambda: Show(as_json=False)({}, []))).output
+
+
+def test_nobody_commands_the_terminal() -> None:
+    """What another organisation wrote is shown and not obeyed; programs read in the JSON what was written."""
+    title = "harmless \x1b]0;title\x07 \x9b31m\x7f\rover\tit\nall"
+    shown = CliRunner().invoke(click.command()(lambda: Show(as_json=False)({}, title))).output
+    assert shown == "harmless \\u001b]0;title\\u0007 \\u009b31m\\u007f\\u000dover\tit\nall\n"
+    told = CliRunner().invoke(click.command()(lambda: Show(as_json=True)(Organisation(title=title), ""))).output
+    assert told.rstrip("\n").isprintable()
+    assert json.loads(told) == {"title": title}

@@ -10,7 +10,7 @@ import click
 from google.protobuf import json_format
 
 from verbund.failure import ExitCode, Failure
-from verbund.options import Show, json_option
+from verbund.options import Show, harmless, json_option
 from verbund.registry.imports import mapping as mappings
 from verbund.registry.imports.importer import Report, import_file
 from verbund.registry.v1 import change_service_pb2 as changes
@@ -109,7 +109,7 @@ def get(*, client: Client, name: str) -> None:
     """Print the project NAME, projects/…, as JSON."""
     full = name if name.startswith("projects/") else f"projects/{name}"
     found = ProjectServiceStub(client.channel).GetProject(pb.GetProjectRequest(name=full), timeout=CALL_SECONDS)
-    print(json_format.MessageToJson(found, ensure_ascii=False))
+    click.echo(harmless(json_format.MessageToJson(found, ensure_ascii=False)))
 
 
 @project.command("list")
@@ -144,7 +144,7 @@ def watch(*, client: Client, resume: str, resources: tuple[str, ...]) -> None:
     """Print changes as they happen, one JSON object a line, of RESOURCES or of all; ends with the stream."""
     request = changes.WatchChangesRequest(resume_token=resume, resources=resources)
     for message in ChangeServiceStub(client.channel).WatchChanges(request):
-        print(json_format.MessageToJson(message, indent=None, ensure_ascii=False), flush=True)
+        Show(as_json=True)(message, "")
 
 
 def show_pages(call: Callable[[], Any], request: Any, limit: int, show: Show) -> None:
