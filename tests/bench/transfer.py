@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 from verbund.embedded import home as homes
+from verbund.embedded import ports
 from verbund.exchange.v1 import delivery_service_pb2 as deliveries
 from verbund.exchange.v1 import mailbox_service_pb2 as mailboxes
 from verbund.exchange.v1.delivery_service_pb2_grpc import DeliveryServiceStub
@@ -25,7 +26,7 @@ from verbund.tour.sample import Member
 
 from tests.bench import nginx
 from tests.bench.figures import Figure, ratios
-from tests.support.envoy import Gateway, free_port, gateway_settings, start_envoy
+from tests.support.envoy import Gateway, gateway_settings, start_envoy
 from tests.support.home import mesh_up
 
 GIB = 1024**3
@@ -107,7 +108,7 @@ def referring(mesh: Mesh, directory: Path, file: Path) -> Iterator[Reference]:
     """nginx, and an Envoy configured as the mesh's is, with nginx where the exchange would be. It gives `file`."""
     edge = gateway_settings(directory / "edge", workers=1, issuer=mesh.ready()["gateway"], rate_bulk=UNLIMITED)
     jwks = json.loads((mesh.home.published / "jwks.json").read_text())
-    port = free_port()
+    port = ports.free_port("127.0.0.1")
     with (
         nginx.running(
             directory,

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as services
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-WAIT_SECONDS_MAX = 15
+WAIT_SECONDS_MAX = 60
 
 
 @dataclass(slots=True)

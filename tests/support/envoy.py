@@ -3,7 +3,6 @@
 import datetime as dt
 import ipaddress
 import json
-import socket
 import ssl
 import subprocess
 import time
@@ -18,11 +17,12 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from verbund.embedded import ports
 from verbund_gateway import engine, writer
 from verbund_gateway.render import render
 from verbund_gateway.settings import GatewaySettings
 
-READY_SECONDS_MAX = 15
+READY_SECONDS_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +77,9 @@ def gateway_settings(root: Path, **changes: Any) -> GatewaySettings:
         socket_directory=sockets,
         certificate_file=certificate,
         key_file=key,
-        port=free_port(),
+        port=ports.free_port("127.0.0.1"),
     )
     return replace(settings, **changes)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses at present."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def self_signed(directory: Path) -> tuple[Path, Path]:

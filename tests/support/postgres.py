@@ -53,14 +53,14 @@ class Cluster:
         """Stops the server at once: connections that a test left open do not hold it."""
         if self.server is not None:
             self.server.send_signal(signal.SIGINT)
-            self.server.wait(timeout=20)
+            self.server.wait(timeout=60)
             self.server = None
 
     def as_user(self) -> dict[str, Any]:
         """How to start a program that does not run as root."""
         return {"user": self.user.uid, "group": self.user.gid, "extra_groups": []} if os.geteuid() == 0 else {}
 
-    def wait(self, seconds_max: float = 20.0) -> None:
+    def wait(self, seconds_max: float = 60.0) -> None:
         """Returns when the server answers."""
         end = time.monotonic() + seconds_max
         while True:

@@ -14,7 +14,7 @@ from tests.integration.gateway.conftest import Mesh, started
 from tests.support.dialects import info, status_of_json
 from tests.support.tokens import Issuer, new_key
 
-WAIT_SECONDS_MAX = 10
+WAIT_SECONDS_MAX = 60
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.integration.gateway.conftest import Mesh, started
 
-WAIT_SECONDS_MAX = 15
+WAIT_SECONDS_MAX = 60
 
 
 @contextmanager

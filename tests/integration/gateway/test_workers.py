@@ -15,7 +15,7 @@ from tests.integration.gateway.conftest import Mesh, started
 from tests.support.dialects import DIALECTS, Target, info, over_grpc, over_json
 from tests.support.upstream import Worker, serving
 
-WAIT_SECONDS_MAX = 15  # an ejected worker is tried again after some seconds at most
+WAIT_SECONDS_MAX = 60  # an ejected worker is tried again after some seconds at most
 EJECTED = "cluster.registry-grpc.outlier_detection.ejections_enforced_consecutive_local_origin_failure"
 SERVICE = "/verbund.registry.v1.ProjectService"
 GET = Target(

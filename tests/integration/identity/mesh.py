@@ -27,13 +27,17 @@ from verbund.identity.v1 import organisation_service_pb2 as organisations_pb
 from verbund.identity.v1 import organisation_service_pb2_grpc as organisations_grpc
 from verbund.identity.v1 import system_service_pb2 as systems_pb
 from verbund.identity.v1 import system_service_pb2_grpc as systems_grpc
+from verbund.serving.refusals import Unauthenticated
 from verbund.serving.settings import ServingSettings
+from verbund.serving.tokens import CHECK_SECONDS
 from verbund.serving.worker import Worker, verifier_of, wait_until_ready
+
+from tests.support.load import wait_until
 
 ISSUER = "https://127.0.0.1:8443"
 TOKEN_URL = f"{ISSUER}/oauth2/token"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-READY_SECONDS_MAX = 20
+READY_SECONDS_MAX = 60
 
 PrivateKey = ECKey | OKPKey | RSAKey
 Metadata = tuple[tuple[str, str], ...]
@@ -120,6 +124,23 @@ class Mesh:
         answer = self.http.post("/oauth2/token", data=system.form(**assertion))
         assert answer.status_code == httpx.codes.OK, answer.text
         return str(answer.json()["access_token"])
+
+    def accepts(self, token: str) -> bool:
+        """Whether services accept a token, as far as they have looked at the published files."""
+        try:
+            self.verifier.verify(token)
+        except Unauthenticated:
+            return False
+        return True
+
+    def goes_on(self, token: str) -> bool:
+        """Whether services accept a token when they have looked again."""
+        time.sleep(CHECK_SECONDS + 0.05)
+        return self.accepts(token)
+
+    def ends(self, *tokens: str) -> None:
+        """Returns when services refuse the tokens; fails where they go on. Identity publishes at once where it can."""
+        wait_until(lambda: not any(self.accepts(token) for token in tokens), "a token goes on")
 
     def as_(self, system: System) -> Metadata:
         """The metadata of a call by a system."""

@@ -15,7 +15,7 @@ from verbund.database.migrate import migrate
 from tests.integration.identity.mesh import Mesh, running
 from tests.support.postgres import Cluster, cluster
 
-READY_SECONDS_MAX = 30
+READY_SECONDS_MAX = 60
 
 
 @pytest.fixture

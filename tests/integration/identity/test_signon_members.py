@@ -1,5 +1,7 @@
 """Systems of members as clients: they learn who a person is with their consent, and nothing more."""
 
+from functools import partial
+
 import httpx
 import pytest
 from joserfc import jwt
@@ -8,7 +10,7 @@ from verbund.identity.v1 import system_service_pb2 as pb
 
 from tests.integration.identity.mesh import ASSERTION_TYPE, ISSUER, Refused, System
 from tests.integration.identity.signing_on import SignOns, Visitor, query_of
-from tests.integration.identity.test_signon import refused, until
+from tests.support.load import wait_until
 
 BACK, AFTER = "https://member.example/back", "https://member.example/after"
 
@@ -65,7 +67,7 @@ def test_a_member_learns_who_it_is_after_consent(sign_ons: SignOns, member: Syst
     claims = jwt.decode(tokens["id_token"], keys, algorithms=["ES256"]).claims
     assert claims["aud"] == member.name
     assert "people/" not in claims["sub"]
-    assert refused(sign_ons, tokens["access_token"])
+    assert not sign_ons.mesh.accepts(tokens["access_token"])
     headers = {"authorization": f"Bearer {tokens['access_token']}"}
     told = sign_ons.mesh.http.get("/oauth2/userinfo", headers=headers).json()
     assert told == {"sub": claims["sub"], "name": "Anna", "email": "anna@example.org"}
@@ -154,7 +156,8 @@ def test_a_suspended_system_is_no_client(sign_ons: SignOns) -> None:
     answer = visitor.authorize(client_id=client.name, redirect_uri=BACK)
     assert (answer.status_code, "location" in answer.headers) == (400, False)
     headers = {"authorization": f"Bearer {tokens['access_token']}"}
-    until(lambda: sign_ons.mesh.http.get("/oauth2/userinfo", headers=headers).status_code == httpx.codes.UNAUTHORIZED)
+    userinfo = partial(sign_ons.mesh.http.get, "/oauth2/userinfo", headers=headers)
+    wait_until(lambda: userinfo().status_code == httpx.codes.UNAUTHORIZED, "its token goes on")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tests.integration.identity.signing_on import SignOns, Visitor, publish
 from tests.support.home_provider import HomeProvider, home_provider
 
 ORGANISATION = "organisations/amt"
-AWAY_SECONDS_MAX = 10
+AWAY_SECONDS_MAX = 60
 UNAVAILABLE, SEE_OTHER = httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.SEE_OTHER
 
 

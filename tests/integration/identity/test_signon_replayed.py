@@ -10,7 +10,6 @@ import pytest
 from verbund.identity.signon.domain import CODE_LIFE, REFRESH_GRACE, SIGN_ON_LIFE
 
 from tests.integration.identity.signing_on import SignOns, publish, query_of
-from tests.integration.identity.test_signon import refused, until
 
 BAD, SEE_OTHER = httpx.codes.BAD_REQUEST, httpx.codes.SEE_OTHER
 SESSION = "__Host-verbund-session"
@@ -105,7 +104,7 @@ def test_a_code_that_comes_twice_at_once_brings_one_set_of_tokens_that_ends(sign
         answers = list(pool.map(lambda _: sign_ons.redeem(visitor, code), range(4)))
     won = [answer.json() for answer in answers if answer.status_code == httpx.codes.OK]
     assert len(won) == 1
-    until(lambda: refused(sign_ons, won[0]["access_token"]))
+    sign_ons.mesh.ends(won[0]["access_token"])
     assert error_of(sign_ons.refresh(won[0]["refresh_token"])) == "invalid_grant"
 
 
@@ -126,5 +125,5 @@ def test_a_refresh_token_comes_again_within_its_grace_and_not_after(sign_ons: Si
     assert sign_ons.refresh(first).json()["refresh_token"] == newest["refresh_token"]
     passed(sign_ons, aged, REFRESH_GRACE.total_seconds() / 2)
     assert error_of(sign_ons.refresh(first)) == "invalid_grant"
-    until(lambda: refused(sign_ons, newest["access_token"]))
+    sign_ons.mesh.ends(newest["access_token"])
     assert error_of(sign_ons.refresh(newest["refresh_token"])) == "invalid_grant"

@@ -116,9 +116,9 @@ def test_a_name_that_is_not_listed_is_refused(address: str, authority: Authority
 def test_without_a_certificate_there_is_no_connection(address: str, authority: Authority, issuer: Issuer) -> None:
     """Neither over TLS nor without."""
     with channel(address, authority, None) as opened:
-        assert refused(lambda: get(opened, issuer.token(), timeout=5)).code is grpc.StatusCode.UNAVAILABLE
+        assert refused(lambda: get(opened, issuer.token(), timeout=60)).code is grpc.StatusCode.UNAVAILABLE
     with grpc.insecure_channel(address) as opened:
-        assert refused(lambda: get(opened, issuer.token(), timeout=5)).code is grpc.StatusCode.UNAVAILABLE
+        assert refused(lambda: get(opened, issuer.token(), timeout=60)).code is grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_foreign_authority_is_not_believed(
@@ -130,4 +130,4 @@ def test_a_foreign_authority_is_not_believed(
     key, certificate = (path.read_bytes() for path in foreign.issue("gateway"))
     credentials = grpc.ssl_channel_credentials(authority.file.read_bytes(), key, certificate)
     with grpc.secure_channel(address, credentials) as opened:
-        assert refused(lambda: get(opened, issuer.token(), timeout=5)).code is grpc.StatusCode.UNAVAILABLE
+        assert refused(lambda: get(opened, issuer.token(), timeout=60)).code is grpc.StatusCode.UNAVAILABLE

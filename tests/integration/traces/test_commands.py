@@ -59,7 +59,7 @@ def test_waiting_takes_in_what_is_still_on_its_way(store: Store, tmp_path: Path)
     def later() -> None:
         time.sleep(0.5)
         store.add([span(1, None)])
-        time.sleep(0.5)
+        time.sleep(0.2)  # it waits for longer than this on a trace that looks whole
         store.add([span(3, 2)])
 
     thread = threading.Thread(target=later)

@@ -83,7 +83,7 @@ def process(**settings: str) -> Iterator["subprocess.Popen[str]"]:
             pipe.read(1)
         yield run
         run.send_signal(signal.SIGTERM)
-        assert run.wait(20) == 0
+        assert run.wait(60) == 0
 
 
 @pytest.fixture(scope="module")
@@ -296,14 +296,14 @@ def test_queries_take_turns(tmp_path: Path) -> None:
     going_on, end = threading.Barrier(AT_ONCE_MAX + 1), threading.Event()
 
     def long(_reader: object, _request: object) -> dict[str, Any]:
-        going_on.wait(10)
-        end.wait(10)
+        going_on.wait(60)
+        end.wait(60)
         return {}
 
     threads = [threading.Thread(target=queries.answer, args=(long, None)) for _ in range(AT_ONCE_MAX)]
     for thread in threads:
         thread.start()
-    going_on.wait(10)
+    going_on.wait(60)
     assert asked(queries, "/api/services")[0] == 503
     end.set()
     for thread in threads:

@@ -55,7 +55,7 @@ class Process:
         """The exit code after the signal."""
         assert self.popen is not None
         self.popen.send_signal(number)
-        return self.popen.wait(20)
+        return self.popen.wait(60)
 
 
 @pytest.fixture

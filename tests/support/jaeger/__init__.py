@@ -23,8 +23,8 @@ SOURCES = Path(__file__).parent
 BUILT = ROOT / "build" / "jaeger"
 PROGRAM = BUILT / "target" / "debug" / "backend"
 BUILD_SECONDS_MAX = 900
-START_SECONDS_MAX = 20.0
-ARRIVAL_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 60.0
+ARRIVAL_SECONDS_MAX = 60.0
 PROTOC = '#!/bin/sh\nexec "{python}" -m grpc_tools.protoc "$@"\n'
 
 
