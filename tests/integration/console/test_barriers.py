@@ -47,15 +47,19 @@ def rejecting(explanation: str, reason: str = "") -> Way:
     return way
 
 
-def ended(page: "Page", desk: Desk) -> None:
-    """What was typed while the session ended."""
-    page.goto(f"{ISSUER}{DELIVERIES}/wartet")
-    page.unroute_all()
-    relayed(page, desk.bearing("").client)
-    page.locator("#reason").select_option("OTHER")
-    page.locator("#explanation").fill("Anlage 2 fehlt.")
-    page.locator("button[value=reject]").click()
-    page.locator("h1").wait_for()
+def sending(nobody: Callable[[Desk], Person]) -> Way:
+    """What was typed when the form found nobody to take it."""
+
+    def way(page: "Page", desk: Desk) -> None:
+        page.goto(f"{ISSUER}{DELIVERIES}/wartet")
+        page.unroute_all()
+        relayed(page, nobody(desk).client)
+        page.locator("#reason").select_option("OTHER")
+        page.locator("#explanation").fill("Anlage 2 fehlt.")
+        page.locator("button[value=reject]").click()
+        page.locator("h1").wait_for()
+
+    return way
 
 
 def of(organisation: str, *roles: str) -> Callable[[Desk], Person]:
@@ -84,7 +88,8 @@ PAGES: dict[str, tuple[str, Callable[[Desk], Person], Way]] = {
     "delivery-draft": ("delivery.html", SENDER, at(f"{DELIVERIES}/entwurf")),
     "delivery-no-reason": ("delivery.html", SOMEBODY, rejecting("Anlage 2 fehlt.")),
     "delivery-no-explanation": ("delivery.html", SOMEBODY, rejecting("  ", "INCOMPLETE")),
-    "session-ended": ("ended.html", SOMEBODY, ended),
+    "session-ended": ("again.html", SOMEBODY, sending(lambda desk: desk.bearing(""))),
+    "services-away": ("again.html", SOMEBODY, sending(lambda desk: desk.without_services())),
     "signed-in": ("signed_in.html", SOMEBODY, at("/console/signed-in")),
     "signed-out": ("signed_out.html", lambda desk: desk.bearing(""), at("/console/signed-out")),
     "refusal-400": ("refusal.html", SOMEBODY, at("/console/projects?page=nonsense")),

@@ -290,3 +290,18 @@ def test_a_service_that_is_away_is_said(desk: Desk) -> None:
     assert shown.answer.headers["retry-after"]
     english = lonely.read(f"{PAGE}?lang=en", status=503)
     assert "Those who run Verbund." in english.text
+
+
+@pytest.mark.parametrize("action", ["accept", "reject", "withdraw"])
+def test_what_was_typed_outlives_the_services(desk: Desk, sent: pb.Delivery, action: str) -> None:
+    """Where not even the delivery can be shown, the form comes back as it was, and says when to send it again."""
+    fields = {"action": action, "request_id": new_id(), "reason": "OTHER", "explanation": f"Zeile 1\r\n{SCRIPT}"}
+    answer = desk.without_services().send(FORM, fields)
+    shown = Shown(answer)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "es wirkt nur einmal" in shown.text
+    assert "/console/signout" in shown.links()
+    (form,) = shown.root.iter("form")
+    assert (form.attrib["action"], shown.request_id()) == (FORM, fields["request_id"])
+    assert [each.text for each in form.findall(".//textarea")] == [f"\nZeile 1\n{SCRIPT}"] * (action == "reject")
+    assert state_name(desk.exchange.citylab.get(sent.name)) == "AVAILABLE"

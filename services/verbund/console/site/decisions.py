@@ -14,7 +14,7 @@ from verbund.console.site.deliveries import REASONS, Typed, delivery_page, name_
 from verbund.console.site.desk import Desk
 from verbund.console.site.mail import address_of
 from verbund.console.site.peers import Asking
-from verbund.console.site.refusal import code_of, ended_page
+from verbund.console.site.refusal import RETRY_SECONDS, code_of, ended_page
 from verbund.console.site.visit import HEADERS, Visit
 from verbund.exchange.v1 import delivery_service_pb2 as pb
 from verbund.exchange.v1.delivery_service_pb2_grpc import DeliveryServiceStub
@@ -42,17 +42,21 @@ EXPLAINED = {
 
 def decide(desk: Desk, visit: Visit, path: str, form: Mapping[str, str]) -> Response:
     """Does what the form says, and leads back to the delivery; what is wrong is said there, and what was typed is kept,
-    also where nobody is signed in any more. Raises Absent, Invalid and Refused.
+    also where nobody is signed in any more, and where the delivery cannot be shown. Raises Absent, Invalid and Refused.
     """
     name, action, typed = name_of(path), form.get("action", ""), typed_of(form)
     try:
         return tried(desk, visit, path, action, typed) or RedirectResponse(address_of(name), SEE_OTHER, HEADERS)
     except (Unauthenticated, Refused) as refusal:
-        if code_of(refusal) != grpc.StatusCode.UNAUTHENTICATED:
+        code = code_of(refusal)
+        if code != grpc.StatusCode.UNAUTHENTICATED and EXPLAINED.get(code) != "wrong_away":
             raise
         here = replace(visit, here=address_of(name))
-        again = DECISIONS_PATH + path
-        return ended_page(here, refusal, "ended.html", decisions=again, action=action, typed=typed, reasons=REASONS)
+        form_again = {"decisions": DECISIONS_PATH + path, "action": action, "typed": typed, "reasons": REASONS}
+        if code == grpc.StatusCode.UNAUTHENTICATED:
+            return ended_page(here, refusal, "again.html", why="ended", **form_again)
+        status, headers = http_status_of(code.value[0]), {"Retry-After": str(RETRY_SECONDS)}
+        return here.page("again.html", status=status, headers=headers, why="away", **form_again)
 
 
 def tried(desk: Desk, visit: Visit, path: str, action: str, typed: Typed) -> Response | None:
