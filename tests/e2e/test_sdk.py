@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import verbund.sdk
 from verbund.exchange.v1 import delivery_service_pb2 as pb
+from verbund.exchange.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from verbund.sdk import File, Refused
 
 from tests.support.exchanging import Pair, pair_of
@@ -170,16 +171,28 @@ def breaking() -> Iterator[Pair]:
         yield pair_of(up, "city-department/records", "city-lab/portal")
 
 
+def here(pair: Pair) -> str:
+    """The token from which a watch of the mailbox tells all that comes, whenever it begins."""
+    with pair.receiving() as receiver:
+        request = pb.WatchDeliveriesRequest(parent=pair.mailbox)
+        stream = DeliveryServiceStub(receiver.channel).WatchDeliveries(request, timeout=60)
+        token: str = next(stream).resume_token
+        stream.cancel()
+    assert token
+    return token
+
+
 @pytest.mark.faults
 def test_documents_pass_and_watches_go_on_while_workers_are_killed(breaking: Pair, tmp_path: Path) -> None:
     """Each worker of the exchange dies again and again: every file arrives whole, once, and the watch tells each."""
     count, size = 8, 24 * 1024 * 1024
     stop = threading.Event()
     names: list[str] = []
+    start = here(breaking)
 
     def follow() -> None:
         with breaking.receiving() as receiver:
-            steps = receiver.inbox(breaking.mailbox).watch()
+            steps = receiver.inbox(breaking.mailbox).watch(start)
             submitted = (
                 message.step.delivery for message in steps if message.step.entry.event == pb.TIMELINE_EVENT_SUBMITTED
             )
@@ -192,9 +205,8 @@ def test_documents_pass_and_watches_go_on_while_workers_are_killed(breaking: Pai
                 stop.wait(1.5)
 
     threads = [threading.Thread(target=follow, daemon=True), threading.Thread(target=disturb)]
-    threads[0].start()
-    time.sleep(1)  # the watch stands
-    threads[1].start()
+    for thread in threads:
+        thread.start()
     sent = []
     try:
         with breaking.sending() as sender, breaking.receiving() as receiver:
