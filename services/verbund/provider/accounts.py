@@ -50,10 +50,6 @@ class Accounts:
         holds = hmac.compare_digest(digest(right), digest(plain(password)))
         return account if holds else None
 
-    def of_subject(self, subject: str) -> Account | None:
-        """The account with an identifier."""
-        return next((account for account in self.by_username.values() if account.subject == subject), None)
-
 
 STAND_IN = secrets.token_urlsafe(32)
 
