@@ -17,7 +17,7 @@ from verbund.exchange.documents.domain import (
 from verbund.exchange.http import disposition
 from verbund.resources.names import OrganisationName
 from verbund.serving.call import Call
-from verbund.serving.refusals import Absent, Exhausted, Invalid, StateForbids
+from verbund.serving.refusals import Absent, Exhausted, Exists, Invalid, StateForbids
 
 NAME = "organisations/a/deliveries/d/documents/x"
 CALL = Call.internal("test", organisation=OrganisationName("organisations/a"))
@@ -91,14 +91,24 @@ def test_content_is_what_was_said() -> None:
 
 
 def test_a_room_is_used_to_its_last_byte() -> None:
-    """And no further; what is there already takes none, and where less is allowed than there were, nothing comes."""
+    """And no further; where less is allowed than there were, nothing comes."""
     Room(600, 1000).require(400)
     for room in (Room(600, 1000), Room(2000, 1000)):
-        admission = Admission(announced(), 10_000, room)
+        admission = Admission(announced(), 10_000, room, None)
         with pytest.raises(Exhausted) as caught:
             admission.check(401)
         assert (caught.value.reason, caught.value.retry_seconds) == ("STORAGE_QUOTA_REACHED", None)
         assert caught.value.metadata["storedBytes"] == str(room.stored_bytes)
-    Admission(announced(), 10_000, None).check(10_000)
+    whole = Admission(announced(), 10_000, Room(0, 20_000), None)
+    whole.check(10_000)
     with pytest.raises(StateForbids):
-        Admission(announced(), 10_000, None).check(10_001)
+        whole.check(10_001)
+
+
+def test_what_is_there_already_takes_no_room() -> None:
+    """And brings none: what has more bytes is another content, and is refused before they fill the disk."""
+    known = announced().completed(size_bytes=500, sha256="0" * 64, at=AT)
+    again = Admission(announced(), 10_000, Room(1000, 1000), known)
+    again.check(500)
+    with pytest.raises(Exists):
+        again.check(501)

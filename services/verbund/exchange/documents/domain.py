@@ -85,7 +85,7 @@ class Upload:
         delivery.require_draft()
         mailbox.require_accepted(self.name, self.media_type, self.size_bytes)
         known = document_in(delivery, self.name)
-        admission = Admission(self, min(bytes_max, mailbox.document_bytes_max or bytes_max), None if known else room)
+        admission = Admission(self, min(bytes_max, mailbox.document_bytes_max or bytes_max), room, known)
         admission.check(self.size_bytes)
         if known is None:
             delivery.require_place(documents_max=documents_max)
@@ -124,17 +124,22 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An upload whose content may come; one that is there already takes no room."""
+    """An upload whose content may come. One that is there already, `known`, takes no room: more than its bytes are
+    another content.
+    """
 
     upload: Upload
     bytes_max: int
-    room: Room | None
+    room: Room
+    known: Document | None
 
     def check(self, size_bytes: int) -> None:
-        """Raises StateForbids, Invalid or Exhausted where so many bytes are too many."""
+        """Raises StateForbids, Invalid, Exhausted or Exists where so many bytes are too many."""
         self.upload.check_size(size_bytes, self.bytes_max)
-        if self.room is not None:
+        if self.known is None:
             self.room.require(size_bytes)
+        elif size_bytes > self.known.size_bytes:
+            raise Exists(self.upload.name)
 
 
 def document_in(delivery: Delivery, name: str) -> Document | None:
