@@ -106,9 +106,28 @@ def test_an_organisation_with_several_providers_asks_which(sign_ons: SignOns, vi
     assert issuer_of(sent) == sign_ons.home.issuer("guests")
 
 
+def signed_in_before(sign_ons: SignOns, visitor: Visitor) -> None:
+    """Somebody signed in at the club with this browser, and their session is over."""
+    location = typed(visitor, "anna@club.example").headers["location"]
+    assert "code" in visitor.get("/oauth2/callback", **sign_ons.at_home(location, at="club")).headers["location"]
+    visitor.cookies.pop("__Host-verbund-session")
+
+
+def test_a_browser_remembers_where_somebody_signed_in(sign_ons: SignOns, visitor: Visitor) -> None:
+    """And not where it was only sent: by a link that somebody else made, or by a choice that was the wrong one."""
+    named = f"{OWN}/providers/lab"
+    for hint in ("anna@lab.example", named):
+        assert issuer_of(visitor.authorize(login_hint=hint)) == sign_ons.home.issuer("lab")
+    assert issuer_of(typed(visitor, "anna@lab.example")) == sign_ons.home.issuer("lab")
+    assert ASKED in visitor.authorize().text
+    signed_in_before(sign_ons, visitor)
+    assert issuer_of(visitor.authorize(login_hint=named)) == sign_ons.home.issuer("lab")
+    assert issuer_of(visitor.authorize()) == sign_ons.home.issuer("club")
+
+
 def test_a_client_may_name_the_address(sign_ons: SignOns, visitor: Visitor) -> None:
     """It decides before what the browser remembers, and goes to the organisation whose it is."""
-    typed(visitor, "anna@club.example")
+    signed_in_before(sign_ons, visitor)
     sent = visitor.authorize(login_hint="anna@lab.example")
     assert issuer_of(sent) == sign_ons.home.issuer("lab")
     assert query_of(sent.headers["location"])["login_hint"] == "anna@lab.example"
@@ -117,7 +136,7 @@ def test_a_client_may_name_the_address(sign_ons: SignOns, visitor: Visitor) -> N
 @pytest.mark.parametrize("hint", ["anna@unknown.example", OTHER + "/providers/guests", "anna"])
 def test_no_provider_learns_an_address_that_is_not_its_own(sign_ons: SignOns, visitor: Visitor, hint: str) -> None:
     """Neither the one that a browser remembers, nor the one that is chosen or named."""
-    typed(visitor, "anna@club.example")
+    signed_in_before(sign_ons, visitor)
     sent = visitor.authorize(login_hint=hint)
     expected = "guests" if hint.endswith("guests") else "club"
     assert issuer_of(sent) == sign_ons.home.issuer(expected)

@@ -176,7 +176,7 @@ class SignOn:
         session, key = self._sessions.opened(self._relying_party.vouched(back), browser)
         log.info("signed on", client=party.client, organisation=session.organisation)
         outcome = self._continued(back.request, party, session, replace(browser, session=key))
-        return replace(outcome, session=key)
+        return replace(outcome, session=key, provider=back.choice.provider)
 
     def _refused_at_home(self, back: Return, party: Party) -> Redirect:
         """The provider did not sign the person in: a member is told that somebody declined, else the person why."""

@@ -17,7 +17,7 @@ from verbund.identity.signon import pages
 from verbund.identity.signon.domain import Browser, Unanswerable
 from verbund.identity.signon.flow import SignOn
 from verbund.identity.signon.leaving import Confirm, Leaving
-from verbund.identity.signon.outcomes import Choose, Consent, Outcome, Redirect
+from verbund.identity.signon.outcomes import Choose, Consent, Outcome
 from verbund.identity.signon.requests import one
 from verbund.identity.signon.retelling import Retelling
 from verbund.identity.signon.texts import Texts, texts_for
@@ -170,10 +170,10 @@ class SignOnRoutes:
             response = page(shown, source=source_of(outcome.request.redirect_uri))
         else:
             response = redirect(outcome.location)
-        if isinstance(outcome, Redirect) and outcome.chosen:
-            set_cookie(response, ORGANISATION, outcome.chosen, REMEMBERED_SECONDS)
+        # Where somebody signed in, not where they were sent: a link of somebody else's may have sent them there.
         if not isinstance(outcome, Choose) and outcome.session:
             set_cookie(response, SESSION, outcome.session)
+            set_cookie(response, ORGANISATION, outcome.provider, REMEMBERED_SECONDS)
         set_cookie(response, BROWSER, browser.key)
         return response
 

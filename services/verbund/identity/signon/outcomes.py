@@ -10,11 +10,11 @@ from verbund.identity.signon.requests import SignOnRequest
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """The browser goes to `location`; `session` is the key of a session that has begun, `chosen` who was chosen."""
+    """The browser goes to `location`; `session` is the key of a session that has begun, `provider` where it did."""
 
     location: str
     session: str = ""
-    chosen: str = ""
+    provider: str = ""
 
 
 class Found(Enum):
@@ -43,6 +43,7 @@ class Consent:
     form: str
     party: Party
     session: str = ""
+    provider: str = ""
 
 
 Outcome = Redirect | Choose | Consent

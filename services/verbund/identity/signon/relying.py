@@ -133,7 +133,7 @@ class RelyingParty:
             "ui_locales": request.ui_locales,
         }
         location = extended(endpoint, {name: value for name, value in asked.items() if value})
-        return Redirect(location, chosen=choice.provider)
+        return Redirect(location)
 
     def returned(self, pairs: Pairs, browser: Browser) -> Return:
         """Who comes back, once; raises Unanswerable where this browser was not sent, or somebody else answers."""
