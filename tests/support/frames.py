@@ -12,6 +12,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADERS, RESET, SETTINGS, GOAWAY = 1, 3, 4, 7
 END_STREAM, END_HEADERS = 1, 4
 REFUSED_STREAM, CANCEL = 7, 8
+CALL_SECONDS_MAX = 60.0
 QUIET_SECONDS = 3.0
 
 
@@ -31,9 +32,10 @@ class Connection:
         """A connection to loopback."""
         trust.set_alpn_protocols(["h2"])
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=QUIET_SECONDS) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=CALL_SECONDS_MAX) as plain,
             trust.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
         ):
+            secured.settimeout(QUIET_SECONDS)
             secured.sendall(PREFACE + frame(SETTINGS, 0, 0))
             yield cls(secured)
 

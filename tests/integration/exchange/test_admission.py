@@ -29,7 +29,7 @@ def test_a_document_too_many_is_refused_before_its_content_comes(database_dsn: s
 
     def waiting(name: str) -> Iterator[pb.UploadDocumentRequest]:
         yield next(messages(name, b"x"))
-        release.wait(20)
+        release.wait(60)
         yield pb.UploadDocumentRequest(content=HttpBody(data=b"y"))
 
     with exchanging(database_dsn, tmp_path, VERBUND_EXCHANGE_DOCUMENTS_MAX="1") as exchange:
@@ -37,7 +37,7 @@ def test_a_document_too_many_is_refused_before_its_content_comes(database_dsn: s
         first = exchange.upload(f"{draft}/documents/a", b"x")
         with refused("STATE_FORBIDS") as found:
             exchange.stub().UploadDocument(
-                waiting(f"{draft}/documents/b"), metadata=bearer(exchange.token()), timeout=10
+                waiting(f"{draft}/documents/b"), metadata=bearer(exchange.token()), timeout=60
             )
         release.set()
         assert found[0].metadata["type"] == "DOCUMENTS_MAX"

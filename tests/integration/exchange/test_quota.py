@@ -1,8 +1,7 @@
 """The room of each organisation: what it stores is counted, held to the quota, and given back once."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from verbund.sdk.refusals import Refused
 
 from tests.integration.exchange.files import Exchange, digest_of, exchanging
 from tests.integration.exchange.mesh import settings
+from tests.support.load import wait_until
 from tests.support.members import refused, worker_process
 from tests.support.postgres import Cluster
 from tests.support.serving import bearer
@@ -110,25 +110,25 @@ def test_uploads_at_once_do_not_pass_the_limit_together(exchange: Exchange) -> N
         first = pb.UploadDocumentRequest(name=f"{drafts[number]}/documents/a", file_name="a", media_type="text/plain")
         first.content.data = content * 300
         yield first
-        assert released.wait(20)
+        assert released.wait(60)
         yield pb.UploadDocumentRequest(content=HttpBody(data=content * 300))
 
     def tried(number: int) -> str:
         try:
-            exchange.stub().UploadDocument(held(number), metadata=bearer(exchange.token()), timeout=30)
+            exchange.stub().UploadDocument(held(number), metadata=bearer(exchange.token()), timeout=60)
         except grpc.RpcError as error:
             return Refused.from_rpc(error).reason
         return ""
 
     with ThreadPoolExecutor(4) as pool:
         trying = [pool.submit(tried, number) for number in range(4)]
-        until(lambda: [path.stat().st_size for path in exchange.half_written()] == [300] * 4)
+        wait_until(lambda: [path.stat().st_size for path in exchange.half_written()] == [300] * 4, "not all begin")
         released.set()
         found = sorted(each.result() for each in trying)
     assert found == ["", *["STORAGE_QUOTA_REACHED"] * 3]
     assert counted(exchange) == (600, 600, 0)
     assert len(exchange.stored()) == 1
-    until(lambda: exchange.half_written() == [])
+    wait_until(lambda: exchange.half_written() == [], "something half written is left")
 
 
 @pytest.mark.parametrize("way", ["document", "draft", "old drafts"])
@@ -192,10 +192,10 @@ def test_a_worker_that_is_killed_takes_no_room_and_loses_none(exchange: Exchange
         first = pb.UploadDocumentRequest(name=f"{draft}/documents/b", file_name="b", media_type="text/plain")
         first.content.data = b"b" * 300
         yield first
-        stalled.wait(20)
+        stalled.wait(60)
 
-    upload = exchange.stub().UploadDocument.future(stalling(), metadata=bearer(exchange.token()), timeout=30)
-    until(lambda: len(exchange.half_written()) == 1)
+    upload = exchange.stub().UploadDocument.future(stalling(), metadata=bearer(exchange.token()), timeout=60)
+    wait_until(lambda: len(exchange.half_written()) == 1, "it does not begin")
     remove(exchange, draft, "document")
     exchange.process.kill()
     exchange.process.wait()
@@ -205,11 +205,11 @@ def test_a_worker_that_is_killed_takes_no_room_and_loses_none(exchange: Exchange
     directory = Path(exchange.blobs).parent / "run"
     stated = settings(exchange.mesh.dsn, exchange.mesh.issuer, directory) | LIMITED
     with worker_process("exchange", directory, 1, stated | {"VERBUND_EXCHANGE_BLOB_DIR": str(exchange.blobs)}) as found:
-        until(lambda: counted(exchange) == (0, 0, 0))
+        wait_until(lambda: counted(exchange) == (0, 0, 0), "the room is not given back")
         stub = exchange.stub(found[1])
         request = pb.UploadDocumentRequest(name=f"{draft}/documents/b", file_name="b", media_type="text/plain")
         request.content.data = b"b" * ROOM
-        stub.UploadDocument(iter([request]), metadata=bearer(exchange.token()), timeout=20)
+        stub.UploadDocument(iter([request]), metadata=bearer(exchange.token()), timeout=60)
     assert counted(exchange) == (ROOM, ROOM, 0)
 
 
@@ -271,11 +271,3 @@ BEFORE = (
     FROM (VALUES ('organisations/a/deliveries/d', '1', 10), ('organisations/a/deliveries/d', '2', 20),
         ('organisations/b/deliveries/d', '1', 5)) AS given (delivery, id, size)""",
 )
-
-
-def until(holds: Callable[[], Any]) -> None:
-    """Waits until it holds, within a bound."""
-    end = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from verbund.exchange.v1 import upload_service_pb2 as pb
 
 from tests.integration.exchange.files import MIB, Exchange, digest_of, exchanging, messages, peak_memory, pieces
 from tests.integration.exchange.mesh import event_name, intended
+from tests.support.load import wait_until
 from tests.support.members import refused
 from tests.support.postgres import Cluster
 from tests.support.serving import bearer
@@ -44,10 +44,7 @@ def shared(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def exchange(shared: Exchange) -> Iterator[Exchange]:
     """The module's exchange; nothing half written is left by any test."""
     yield shared
-    end = time.monotonic() + 5
-    while shared.half_written() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert shared.half_written() == []
+    wait_until(lambda: shared.half_written() == [], "something half written is left")
 
 
 @pytest.fixture
@@ -305,15 +302,12 @@ def test_an_upload_that_is_cut_off_leaves_nothing(exchange: Exchange, draft: str
                 yield pb.UploadDocumentRequest(content=HttpBody(data=content), **said)
 
         with pytest.raises(grpc.RpcError):
-            exchange.stub().UploadDocument(stopping(), metadata=bearer(exchange.token()), timeout=10)
+            exchange.stub().UploadDocument(stopping(), metadata=bearer(exchange.token()), timeout=60)
     else:
         headers = {"content-length": "600000"} if "length" in way else {}
         with exchange.client(**headers) as client, pytest.raises(CutOff):
             put(client, name, cut())
-    end = time.monotonic() + 5
-    while exchange.half_written() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert exchange.half_written() == []
+    wait_until(lambda: exchange.half_written() == [], "something half written is left")
     assert exchange.stored() == before
     assert list(exchange.mesh.district.get(draft).documents) == []
     exchange.upload(name, CONTENT)
@@ -321,15 +315,15 @@ def test_an_upload_that_is_cut_off_leaves_nothing(exchange: Exchange, draft: str
 
 def test_a_slow_upload_is_ended_with_a_reason(exchange: Exchange, draft: str) -> None:
     """Over HTTP as over gRPC: the place that it holds is for others."""
-    release = threading.Event()
 
     def stalling() -> Iterator[bytes]:
+        """The client reads no answer before it has sent what it wants to."""
         yield b"x" * 1000
-        release.wait(20)
+        wait_until(exchange.half_written, "it does not begin")
+        wait_until(lambda: exchange.half_written() == [], "it is not ended")
 
     with exchange.client() as client:
         answer = put(client, f"{draft}/documents/a", stalling())
-    release.set()
     assert (answer.status_code, reason(answer)) == (429, "STREAM_TOO_SLOW")
 
 
@@ -356,7 +350,7 @@ def test_messages_that_are_too_large(exchange: Exchange, draft: str) -> None:
         content=HttpBody(data=b"x" * (MIB + 1)),
     )
     with refused("INPUT_INVALID"):
-        exchange.stub().UploadDocument(iter([piece]), metadata=bearer(exchange.token()), timeout=10)
+        exchange.stub().UploadDocument(iter([piece]), metadata=bearer(exchange.token()), timeout=60)
 
 
 def test_grpc_through_the_gateway(exchange: Exchange, draft: str) -> None:

@@ -248,7 +248,7 @@ def test_two_publishers_lose_nothing_also_when_killed(keys: Keys, database_dsn: 
             json.loads((keys.directory / "jwks.json").read_bytes())
             seen.append((content["version"], frozenset(entry["value"] for entry in content["entries"])))
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     revoked: set[str] = set()
     with (
