@@ -61,11 +61,7 @@ def shell(running: Up) -> Shell:
 @pytest.fixture(scope="module")
 def tour(running: Up) -> dict[str, Any]:
     """What the tour says of itself; after it, its systems and projects are there."""
-    command = [sys.executable, "-m", "verbund", "tour", "--json"]
-    told = subprocess.run(command, env=running.environment(), capture_output=True, text=True, timeout=120, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
-    document: dict[str, Any] = json.loads(told.stdout)
-    return document
+    return running.tour()
 
 
 @pytest.fixture(scope="module")

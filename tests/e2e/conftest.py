@@ -1,7 +1,5 @@
 """Who calls the session's mesh, what is there after a tour, and who comes with a browser."""
 
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -34,8 +32,7 @@ def callers(running: Up) -> Iterator[Callers]:
 @pytest.fixture(scope="session")
 def toured(running: Up, mesh: dict[str, Any]) -> dict[str, Any]:
     """What ready.json says of the session's mesh, with the tour's organisations, whose people can sign in."""
-    tour = [sys.executable, "-m", "verbund", "tour", "--json"]
-    subprocess.run(tour, env=running.environment(), capture_output=True, timeout=120, check=True)
+    running.tour()
     return mesh
 
 

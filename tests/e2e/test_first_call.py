@@ -63,9 +63,8 @@ def bash(commands: str, folder: Path, environment: Environment) -> str:
 @pytest.fixture(scope="module")
 def variables(running: Up, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment after the page's first lines, which are run as they stand, after a tour."""
+    running.tour()
     environment = running.environment()
-    tour = [sys.executable, "-m", "verbund", "tour", "--json"]
-    subprocess.run(tour, env=environment, capture_output=True, timeout=120, check=True)
     show = f"{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
     found: dict[str, str] = json.loads(bash(f"{here(SET_UP)}\n{show}", tmp_path_factory.mktemp("first"), environment))
     return found

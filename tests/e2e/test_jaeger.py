@@ -1,10 +1,8 @@
 """Traces in a foreign backend, and in the real Jaeger UI over that backend and over the mesh's own store."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +14,7 @@ from verbund.sdk.client import Client
 from tests.support.asks import Callers
 from tests.support.home import Up, mesh_up, place
 from tests.support.jaeger import Jaeger, arrived, jaeger, jaeger_program, shape
+from tests.support.load import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -95,16 +94,18 @@ def test_the_meshs_own_query_api_has_the_same_spans(keeping: tuple[Up, str], cal
 
 def test_every_trace_of_the_tour_arrives_whole(exporting: Exporting) -> None:
     """One root, at the gateway, and every other span below one that is there."""
-    command = [sys.executable, "-m", "verbund", "tour", "--json"]
-    environment = exporting.up.environment(**exporting.environment())
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert told.returncode == 0, told.stdout + told.stderr
-    ids = {step["trace"] for step in json.loads(told.stdout)["steps"] if step.get("trace")}
+    told = exporting.up.tour(**exporting.environment())
+    ids = {step["trace"] for step in told["steps"] if step.get("trace")}
     assert ids
     for trace_id in ids:
-        spans = shape(exporting.jaeger.trace(trace_id, spans=3))
-        assert [service for service, _, parent in spans if not parent] == ["gateway"], spans
-        assert "missing" not in {parent for _, _, parent in spans}
+        wait_until(partial(arrived_whole, exporting.jaeger, trace_id), f"{trace_id} does not arrive whole")
+
+
+def arrived_whole(jaeger: Jaeger, trace_id: str) -> bool:
+    """Whether a trace has one root, and every other span is below one that is there."""
+    spans = shape(jaeger.trace(trace_id, spans=3))
+    roots = [service for service, _, parent in spans if not parent]
+    return roots == ["gateway"] and "missing" not in {parent for _, _, parent in spans}
 
 
 def shown(page: "Page", address: str) -> str:
