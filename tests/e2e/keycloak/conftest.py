@@ -1,9 +1,6 @@
 """One mesh with a real Keycloak, for all tests of this folder: its start takes minutes on a busy machine."""
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +15,7 @@ from verbund.embedded.keycloak.settings import KeycloakSettings
 from verbund.embedded.keycloak.setup import connect
 from verbund.failure import EnvironmentFailure
 
-from tests.support.home import Up, place
+from tests.support.home import Up, place, standing
 from tests.support.lacking import lacking
 
 START_SECONDS_MAX = 600.0
@@ -48,12 +45,8 @@ def running(ports_given: dict[str, str]) -> Iterator[Up]:
     assert java
     with place() as directory:
         up = Up(directory, start_seconds_max=START_SECONDS_MAX)
-        up.start("--idp", "keycloak", **ports_given)
-        try:
-            up.wait_until_ready()
+        with standing(up, "--idp", "keycloak", **ports_given):
             yield up
-        finally:
-            up.stop()
 
 
 @pytest.fixture(scope="package")
@@ -77,8 +70,4 @@ def admin(home: Home, settings: KeycloakSettings, secrets: Secrets) -> KeycloakA
 @pytest.fixture(scope="package")
 def tour(running: Up, ports_given: dict[str, str]) -> dict[str, dict[str, Any]]:
     """The steps of a tour that succeeds, by name: after it, the mesh trusts both organisations' providers."""
-    command = [sys.executable, "-m", "verbund", "tour", "--json"]
-    environment = running.environment(**ports_given)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {step["step"]: step for step in json.loads(done.stdout)["steps"]}
+    return {step["step"]: step for step in running.tour(**ports_given)["steps"]}
