@@ -90,6 +90,7 @@ def filters(settings: GatewaySettings, services: Sequence[ServiceDescriptor]) ->
         # Writes the trace id into every answer, refusals included, so it stands outside of all others.
         trace_header(),
         refusals.kept(),
+        limits.short_body(),
         # Before authentication: a preflight has no token.
         extension("envoy.filters.http.cors", "extensions.filters.http.cors.v3.Cors"),
         *sessions.filters(settings),

@@ -13,11 +13,13 @@ from tests.integration.gateway.conftest import Mesh, started
 from tests.support.load import wait_until
 
 STREAMS = 4
-HEADERS, RST_STREAM, SETTINGS, GOAWAY = 1, 3, 4, 7
-REFUSED_STREAM, CANCEL, END_HEADERS = 7, 8, 4
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+REFUSED_STREAM, CANCEL, END_HEADERS, END_STREAM = 7, 8, 4, 1
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # POST (static table), https, and literal path and authority (RFC 7541): a request whose body never comes.
 BLOCK = b"\x83\x87" + b"\x44\x0d/oauth2/token" + b"\x41\x09127.0.0.1"
+# The same for a method that asks for a token, with a body of two bytes.
+REFUSED = b"\x83\x87" + b"\x44\x0b/v1/nothing" + b"\x41\x09127.0.0.1" + b"\x5c\x012"
 
 
 def frame(kind: int, stream: int, payload: bytes = b"", flags: int = 0) -> bytes:
@@ -101,3 +103,23 @@ def healthy(mesh: Mesh) -> bool:
     with mesh.gateway.client() as client, suppress(httpx.TransportError):
         return client.get("/healthz").status_code == 200
     return False
+
+
+def test_a_refusal_ends_its_stream_whole(mesh: Mesh) -> None:
+    """A short body is waited for: a refusal before it ends in a reset, and some clients tell of that instead."""
+    with connected(mesh) as connection:
+        found = frames(connection)
+        connection.sendall(frame(HEADERS, 1, REFUSED, END_HEADERS))
+        assert not [kind for _ in range(20) for kind in until_ping(connection, found)]
+        connection.sendall(frame(DATA, 1, b"{}", END_STREAM))
+        kinds: list[int] = []
+        while DATA not in kinds:
+            kinds += until_ping(connection, found)
+        assert [*kinds, *until_ping(connection, found)] == [HEADERS, DATA]
+
+
+def until_ping(connection: ssl.SSLSocket, found: Iterator[tuple[int, int, bytes]]) -> list[int]:
+    """What comes on the first stream until a PING is answered."""
+    connection.sendall(frame(PING, 0, bytes(8)))
+    before = iter(lambda: next(found)[:2], (PING, 0))
+    return [kind for kind, stream in before if stream == 1 and kind in {HEADERS, DATA, RST_STREAM}]
