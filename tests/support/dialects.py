@@ -67,12 +67,13 @@ def call(channel: grpc.Channel, path: str, request: Message, token: str = "", **
 
 
 def status_of_grpc(make: Callable[[], Any]) -> Status:
-    """The status that a call ends with; the code and message of its details must be those of the call."""
+    """The status that a call ends with, without details where it has none; their code must be that of the call."""
     try:
         make()
     except grpc.RpcError as error:
         status = rpc_status.from_call(cast("grpc.Call", error))
-        return Status() if status is None else Status.FromString(status.SerializeToString())
+        bare = Status(code=error.code().value[0], message=error.details())
+        return bare if status is None else Status.FromString(status.SerializeToString())
     return Status()
 
 
