@@ -109,7 +109,7 @@ def figures_of(kind: str, times: Times) -> list[Figure]:
     ms, ratio = "ms", "x a bare page with the same calls"
     return [
         Figure(what=f"{kind}, {COUNT:,} projects: p95", unit=ms, rounds=slowest["console"], target=target),
-        Figure(what="the same by a session at the gateway, p95", unit=ms, rounds=slowest["gateway"], target=target),
+        Figure(what=f"{kind}, by a session at the gateway: p95", unit=ms, rounds=slowest["gateway"], target=target),
         Figure(what="the same at the console, p50", unit=ratio, rounds=ratios(middle["console"], middle["bare"])),
     ]
 

@@ -69,7 +69,8 @@ def draw(figures: Sequence[Figure]) -> None:
         ]
         colour = [BAR if figure.reached else MISSED for figure in shown]
         names = [figure.what.replace("`", "") for figure in shown]
-        axes.barh(names, middle, color=colour, height=0.55, xerr=spread, ecolor=INK, capsize=3)
+        axes.barh(range(len(shown)), middle, color=colour, height=0.55, xerr=spread, ecolor=INK, capsize=3)
+        axes.set_yticks(range(len(shown)), names)
         axes.axvline(1, color=INK, linestyle="--", linewidth=1)
         axes.set_xlabel("share of what it should at most be (dashed); shorter is better; lines: min and max")
         axes.spines[["top", "right"]].set_visible(False)
