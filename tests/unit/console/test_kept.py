@@ -2,28 +2,30 @@
 
 from verbund.console.site.kept import Kept
 
+from tests.support.clock import Clock
+
 
 def test_a_value_is_kept_for_its_time() -> None:
     """And not a moment longer."""
-    now = [100.0]
-    names = Kept[str](30.0, clock=lambda: now[0])
+    clock = Clock()
+    names = Kept[str](30.0, clock=clock)
     names.keep("people/a", "Erika")
-    now[0] += 29.9
+    clock.now += 29.9
     assert names.get("people/a") == "Erika"
     assert names.get("people/b") is None
-    now[0] += 0.1
+    clock.now += 0.1
     assert names.get("people/a") is None
 
 
 def test_what_is_over_is_not_held() -> None:
     """Whoever was erased is not remembered by chance: the next name that is kept takes theirs away."""
-    now = [0.0]
-    names = Kept[str](30.0, clock=lambda: now[0])
+    clock = Clock(0.0)
+    names = Kept[str](30.0, clock=clock)
     names.keep("people/a", "Erika")
-    now[0] = 20.0
+    clock.now = 20.0
     names.keep("people/b", "Max")
     names.keep("people/a", "Erika Muster")
-    now[0] = 50.0
+    clock.now = 50.0
     names.keep("people/c", "Kim")
     assert len(names) == 1
     assert names.get("people/c") == "Kim"

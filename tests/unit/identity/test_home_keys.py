@@ -21,6 +21,8 @@ from verbund.identity.providers.keyrings import (
 )
 from verbund.identity.providers.outbound import Fetcher, FetchError, may_be_asked, target_of
 
+from tests.support.clock import Clock
+
 ISSUER = "https://home.example"
 KEY, NEW = (ECKey.generate_key("P-256", auto_kid=True) for _ in range(2))
 
@@ -54,23 +56,12 @@ class Documents:
         return jwks(*self.keys)
 
 
-@dataclass
-class Seconds:
-    """A clock that is turned."""
-
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
-
-
 @pytest.fixture
 def documents() -> Documents:
     return Documents()
 
 
-def asked_by(documents: Documents, clock: Seconds) -> Keyrings:
+def asked_by(documents: Documents, clock: Clock) -> Keyrings:
     return Keyrings(documents.get, clock=clock)
 
 
@@ -82,7 +73,7 @@ def fault_of(rings: Keyrings, kid: str | None, algorithm: str = "ES256") -> Faul
 
 def test_a_fresh_key_is_asked_for_once(documents: Documents) -> None:
     """And again when it is old: what a provider withdraws is not good for ever."""
-    clock = Seconds()
+    clock = Clock(0.0)
     rings = asked_by(documents, clock)
     for _ in range(5):
         assert rings.key_of(ISSUER, KEY.kid, "ES256").thumbprint() == KEY.thumbprint()
@@ -96,7 +87,7 @@ def test_a_fresh_key_is_asked_for_once(documents: Documents) -> None:
 
 def test_an_unknown_kid_has_a_provider_asked_once_in_ten_seconds(documents: Documents) -> None:
     """Whoever invents kids does not have us flood a provider; a new key is found after that."""
-    clock = Seconds()
+    clock = Clock(0.0)
     rings = asked_by(documents, clock)
     rings.key_of(ISSUER, KEY.kid, "ES256")
     documents.keys = (KEY, NEW)
@@ -111,7 +102,7 @@ def test_an_unknown_kid_has_a_provider_asked_once_in_ten_seconds(documents: Docu
 
 def test_the_last_good_keys_outlive_a_provider_by_an_hour(documents: Documents) -> None:
     """Its people go on while it cannot be reached; after that nobody can say whether the keys still hold."""
-    clock = Seconds()
+    clock = Clock(0.0)
     rings = asked_by(documents, clock)
     rings.key_of(ISSUER, KEY.kid, "ES256")
     documents.up = False
@@ -125,7 +116,7 @@ def test_the_last_good_keys_outlive_a_provider_by_an_hour(documents: Documents) 
 def test_many_who_wait_ask_once(documents: Documents) -> None:
     """One fetch serves all; who comes when enough wait is turned away instead of holding a thread."""
     documents.slow.clear()
-    rings = asked_by(documents, Seconds())
+    rings = asked_by(documents, Clock(0.0))
 
     def ask(_: int) -> bool:
         try:
@@ -145,7 +136,7 @@ def test_many_who_wait_ask_once(documents: Documents) -> None:
 
 def test_many_providers_that_do_not_answer_hold_few_threads(documents: Documents) -> None:
     """Whoever has twenty of them takes no more of the token endpoint than that; others go on with what is known."""
-    rings = asked_by(documents, Seconds())
+    rings = asked_by(documents, Clock(0.0))
     known = rings.key_of(ISSUER, KEY.kid, "ES256")
     documents.slow.clear()
 
@@ -167,11 +158,11 @@ def test_many_providers_that_do_not_answer_hold_few_threads(documents: Documents
 def test_a_token_without_kid_needs_that_there_is_one_key(documents: Documents) -> None:
     """Nobody guesses which was meant."""
     documents.keys = (KEY,)
-    rings = asked_by(documents, Seconds())
+    rings = asked_by(documents, Clock(0.0))
     assert rings.key_of(ISSUER, None, "ES256")
     rings.close()
     documents.keys = (KEY, NEW)
-    rings = asked_by(documents, Seconds())
+    rings = asked_by(documents, Clock(0.0))
     assert fault_of(rings, None) is Fault.KEY
     rings.close()
 

@@ -4,44 +4,36 @@ import pytest
 from verbund.serving.refusals import Exhausted
 from verbund.serving.streams import Pace, Places
 
-
-class Watch:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.support.clock import Clock
 
 
 @pytest.fixture
-def clock() -> Watch:
-    return Watch()
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def pace(clock: Watch) -> Pace:
+def pace(clock: Clock) -> Pace:
     return Pace(bytes_per_second_min=1000, window_seconds=5, clock=clock)
 
 
-def test_only_waiting_counts(pace: Pace, clock: Watch) -> None:
+def test_only_waiting_counts(pace: Pace, clock: Clock) -> None:
     """A stream that we hold up ourselves is not slow; one that moves nothing while we wait is."""
-    clock.seconds += 6
+    clock.now += 6
     assert not pace.too_slow()
     pace.wait()
-    clock.seconds += 4.9
+    clock.now += 4.9
     assert not pace.too_slow()
-    clock.seconds += 0.2
+    clock.now += 0.2
     assert pace.too_slow()
 
 
-def test_bytes_win_time_back_but_not_more_than_a_window(pace: Pace, clock: Watch) -> None:
+def test_bytes_win_time_back_but_not_more_than_a_window(pace: Pace, clock: Clock) -> None:
     """Who has sent a gigabyte may not rest for hours after it."""
     pace.wait()
     pace.moved(1_000_000_000)
     pace.wait()
-    clock.seconds += 6
+    clock.now += 6
     assert pace.too_slow()
     pace.moved(6000)
     assert not pace.too_slow()
