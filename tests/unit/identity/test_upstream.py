@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
+from verbund.identity.providers.issuers import ISSUERS_MAX
 from verbund.identity.providers.outbound import FetchError
 from verbund.identity.signon.domain import Choice, Unanswerable
 from verbund.identity.signon.upstream import (
     ANSWERED_SECONDS,
     ASKING_MAX,
     FRESH_SECONDS,
-    PROVIDERS_MAX,
     SILENT_SECONDS,
     Endpoints,
     Upstreams,
 )
 from verbund.resources.names import OrganisationName, ProviderName
+
+from tests.support.clock import Clock
 
 ISSUER = "https://home.example"
 WAITED_SECONDS_MAX = 10
@@ -62,29 +64,18 @@ class Home:
         return json.dumps({"id_token": self.token}).encode()
 
 
-@dataclass
-class Seconds:
-    """A clock that is turned."""
-
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
-
-
 @pytest.fixture
 def home() -> Home:
     return Home()
 
 
 @pytest.fixture
-def clock() -> Seconds:
-    return Seconds()
+def clock() -> Clock:
+    return Clock(0.0)
 
 
 @pytest.fixture
-def upstreams(home: Home, clock: Seconds) -> Upstreams:
+def upstreams(home: Home, clock: Clock) -> Upstreams:
     return Upstreams(get=home.get, post=home.post, clock=clock)
 
 
@@ -108,7 +99,7 @@ def reason(upstreams: Upstreams, issuer: str = ISSUER, organisation: str = "amt"
     return ""
 
 
-def test_who_was_there_a_moment_ago_is_asked_again(upstreams: Upstreams, home: Home, clock: Seconds) -> None:
+def test_who_was_there_a_moment_ago_is_asked_again(upstreams: Upstreams, home: Home, clock: Clock) -> None:
     """A crowd asks once; then a provider that died meanwhile is found out before a browser goes there."""
     assert [reason(upstreams) for _ in range(3)] == [""] * 3
     assert len(home.asked) == 1
@@ -121,7 +112,7 @@ def test_who_was_there_a_moment_ago_is_asked_again(upstreams: Upstreams, home: H
 
 
 def test_what_a_provider_says_of_itself_is_kept_for_those_under_way(
-    upstreams: Upstreams, home: Home, clock: Seconds
+    upstreams: Upstreams, home: Home, clock: Clock
 ) -> None:
     """Who comes back from it needs no second look, also while it stumbles; after five minutes it is looked at."""
     first = upstreams.endpoints(choice())
@@ -135,7 +126,7 @@ def test_what_a_provider_says_of_itself_is_kept_for_those_under_way(
         upstreams.endpoints(choice())
 
 
-def test_who_does_not_answer_is_left_alone_for_a_moment(upstreams: Upstreams, home: Home, clock: Seconds) -> None:
+def test_who_does_not_answer_is_left_alone_for_a_moment(upstreams: Upstreams, home: Home, clock: Clock) -> None:
     """Sign-ons there are answered at once, and go on when it is back."""
     home.up = False
     assert {reason(upstreams) for _ in range(3)} == {DOWN}
@@ -149,7 +140,7 @@ def test_who_does_not_answer_is_left_alone_for_a_moment(upstreams: Upstreams, ho
     assert reason(upstreams) == DOWN
 
 
-def test_a_crowd_waits_for_one_answer(home: Home, clock: Seconds) -> None:
+def test_a_crowd_waits_for_one_answer(home: Home, clock: Clock) -> None:
     """Several who want the same at once ask once."""
     upstreams = Upstreams(get=home.get, post=home.post, clock=clock, place_seconds_max=WAITED_SECONDS_MAX)
     home.quick.clear()
@@ -161,7 +152,7 @@ def test_a_crowd_waits_for_one_answer(home: Home, clock: Seconds) -> None:
     assert len(home.asked) == 1
 
 
-def test_providers_that_hang_do_not_hold_up_everybody(upstreams: Upstreams, home: Home, clock: Seconds) -> None:
+def test_providers_that_hang_do_not_hold_up_everybody(upstreams: Upstreams, home: Home, clock: Clock) -> None:
     """As many are waited for as may be; who would wait longer goes where somebody was lately, or is told."""
     assert reason(upstreams) == ""
     clock.now = ANSWERED_SECONDS
@@ -180,7 +171,7 @@ def test_providers_that_hang_do_not_hold_up_everybody(upstreams: Upstreams, home
 
 
 @pytest.mark.parametrize("issuers", [["https://slow.example"] * 3, [f"https://slow-{n}.example" for n in range(3)]])
-def test_one_organisation_takes_one_place(home: Home, clock: Seconds, issuers: list[str]) -> None:
+def test_one_organisation_takes_one_place(home: Home, clock: Clock, issuers: list[str]) -> None:
     """Others find theirs, however many people wait for hers, at one provider that hangs or at several."""
     upstreams = Upstreams(get=home.get, post=home.post, clock=clock, place_seconds_max=WAITED_SECONDS_MAX)
     home.quick.clear()
@@ -204,11 +195,11 @@ def wait_until(home: Home, count: int) -> None:
 
 def test_what_is_known_has_a_bound(upstreams: Upstreams, home: Home) -> None:
     """Whoever came first is asked once more."""
-    for number in range(PROVIDERS_MAX + 1):
+    for number in range(ISSUERS_MAX + 1):
         upstreams.endpoints(choice(f"https://home-{number}.example"))
-    upstreams.endpoints(choice(f"https://home-{PROVIDERS_MAX}.example"))
+    upstreams.endpoints(choice(f"https://home-{ISSUERS_MAX}.example"))
     upstreams.endpoints(choice("https://home-0.example"))
-    assert len(home.asked) == PROVIDERS_MAX + 2
+    assert len(home.asked) == ISSUERS_MAX + 2
 
 
 @pytest.mark.parametrize(

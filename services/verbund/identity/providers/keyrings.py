@@ -10,6 +10,7 @@ import structlog
 
 from verbund.identity.providers.discovery import DiscoveryError, HomeKey, keys_of
 from verbund.identity.providers.domain import Fault, TokenRefused
+from verbund.identity.providers.issuers import Issuers
 from verbund.identity.providers.outbound import FetchError
 from verbund.identity.systems.jwk import PublicKey
 
@@ -20,7 +21,6 @@ KEPT_SECONDS = 3600.0  # while the provider cannot be reached
 FETCHES_MAX = 4  # at the same time
 WAITING_MAX = 2  # for the keys of one provider: more would take the threads from everybody else's tokens
 WAITING_ALL_MAX = 3  # for those of any, as one member may have many providers that do not answer
-ISSUERS_MAX = 1024
 
 Get = Callable[[str, float], bytes]  # a document by its URL, until a time of `time.monotonic()`; raises FetchError
 
@@ -52,8 +52,7 @@ class Keyrings:
     def __init__(self, get: Get, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._get = get
         self._clock = clock
-        self._lock = threading.Lock()
-        self._rings: dict[str, Keyring] = {}
+        self._rings = Issuers(lambda issuer: Keyring(issuer, next_fetch_at=self._clock()))
         self._pool = ThreadPoolExecutor(FETCHES_MAX, thread_name_prefix="provider-keys")
         self._places = threading.BoundedSemaphore(WAITING_ALL_MAX)
 
@@ -65,7 +64,7 @@ class Keyrings:
         """The public key that a token of this issuer names; raises TokenRefused where the provider has none, or
         cannot be asked and was not for an hour.
         """
-        ring = self._ring(issuer)
+        ring = self._rings.of(issuer)
         if self._clock() < ring.read_at + FRESH_SECONDS and (found := ring.find(kid, algorithm)) is not None:
             return found
         self._renew(ring)
@@ -75,16 +74,6 @@ class Keyrings:
         if found is None:
             raise TokenRefused(Fault.KEY, "the provider has no key of this `kid` for this algorithm")
         return found
-
-    def _ring(self, issuer: str) -> Keyring:
-        """What is known of an issuer; of too many, the one that came first is forgotten."""
-        ring = self._rings.get(issuer)
-        if ring is None:
-            with self._lock:
-                while len(self._rings) >= ISSUERS_MAX:
-                    self._rings.pop(next(iter(self._rings)))
-                ring = self._rings.setdefault(issuer, Keyring(issuer, next_fetch_at=self._clock()))
-        return ring
 
     def _renew(self, ring: Keyring) -> None:
         """Fetches the keys where that is due, or waits for whoever does; returns in time whatever comes of it."""

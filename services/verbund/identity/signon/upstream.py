@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import structlog
 
 from verbund.identity.providers.discovery import WELL_KNOWN, DiscoveryError, read
+from verbund.identity.providers.issuers import Issuers
 from verbund.identity.providers.outbound import FetchError, target_of
 from verbund.identity.signon.domain import Choice, Unanswerable
 from verbund.resources.names import OrganisationName
@@ -29,7 +30,6 @@ TOKEN_SECONDS_MAX = 5.0
 # whose providers hang must not be all of them.
 ASKING_MAX = 3
 PLACE_SECONDS_MAX = 0.5
-PROVIDERS_MAX = 1024
 RETRY_SECONDS = 30
 
 Get = Callable[[str, float], bytes]  # a document by its URL, until a time of `time.monotonic()`; raises FetchError
@@ -78,8 +78,7 @@ class Upstreams:
         self._post = post
         self._clock = clock
         self._place_seconds_max = place_seconds_max
-        self._lock = threading.Lock()
-        self._upstreams: dict[str, Upstream] = {}
+        self._upstreams = Issuers(lambda _: Upstream())
         self._asking: set[OrganisationName] = set()  # those for whom somebody asks just now
         self._places = threading.Condition()
 
@@ -116,7 +115,7 @@ class Upstreams:
         return found
 
     def _endpoints(self, choice: Choice, age_seconds_max: float) -> Endpoints:
-        upstream = self._of(choice.issuer)
+        upstream = self._upstreams.of(choice.issuer)
         if found := upstream.known(since=self._clock() - age_seconds_max):
             return found
         with self._turn(upstream, choice.organisation) as is_ours:
@@ -168,16 +167,6 @@ class Upstreams:
             raise down(choice, error) from None
         upstream.answered_at = self._clock()
         return upstream.endpoints
-
-    def _of(self, issuer: str) -> Upstream:
-        """What is known of an issuer; of too many, the one that came first is forgotten."""
-        with self._lock:
-            found = self._upstreams.get(issuer)
-            if found is None:
-                while len(self._upstreams) >= PROVIDERS_MAX:
-                    self._upstreams.pop(next(iter(self._upstreams)))
-                found = self._upstreams.setdefault(issuer, Upstream())
-        return found
 
 
 def endpoints_of(content: dict[str, Any], issuer: str) -> Endpoints:
