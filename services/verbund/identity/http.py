@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import orjson
 import structlog
@@ -29,10 +28,10 @@ from verbund.identity.threads import run_in
 from verbund.identity.tokens.domain import Form
 from verbund.identity.tokens.endpoint import GRANTS, TokenEndpoint
 from verbund.openid.requests import OAuthError
+from verbund.serving import forms
 from verbund.serving.refusals import Refusal
 
 JSON_TYPE = "application/json"
-FORM_TYPE = "application/x-www-form-urlencoded"
 BODY_BYTES_MAX = 64 * 1024
 FIELDS_MAX = 32
 ALGORITHMS = ["ES256", "Ed25519", "EdDSA", "PS256"]
@@ -163,20 +162,19 @@ def answer(handle: Callable[[Form], Response], form: Form, scheme: str) -> Respo
 
 async def body_of(request: Request) -> bytes:
     """The request's body; raises OAuthError where it is larger than a form needs to be."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise OAuthError("invalid_request", f"the body is larger than {BODY_BYTES_MAX} bytes", status=413)
-    return bytes(body)
+    try:
+        return await forms.body_of(request, BODY_BYTES_MAX)
+    except forms.TooLarge:
+        said = f"the body is larger than {BODY_BYTES_MAX} bytes"
+        raise OAuthError("invalid_request", said, status=413) from None
 
 
 def form_of(headers: Mapping[str, str], body: bytes) -> Form:
     """The fields of a form; empty ones count as left out, and none may stand twice (RFC 6749, section 3.2)."""
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
-        raise OAuthError("invalid_request", f"the body must be {FORM_TYPE}")
+    if not forms.is_form(headers.get("content-type", "")):
+        raise OAuthError("invalid_request", f"the body must be {forms.FORM_TYPE}")
     try:
-        pairs = parse_qsl(body.decode("ascii"), encoding="utf-8", errors="strict", max_num_fields=FIELDS_MAX)
+        pairs = [(name, value) for name, value in forms.pairs_of(body, fields_max=FIELDS_MAX) if value]
     except ValueError:
         raise OAuthError("invalid_request", "the body is not a form") from None
     form = dict(pairs)

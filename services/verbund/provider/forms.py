@@ -1,11 +1,11 @@
 """Reading what a browser or a client sends: bounded in bytes, in fields and in time."""
 
 import asyncio
-from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
-FORM_TYPE = "application/x-www-form-urlencoded"
+from verbund.serving import forms
+
 BYTES_MAX = 8 * 1024
 FIELDS_MAX = 48
 SECONDS_MAX = 10.0
@@ -24,7 +24,7 @@ async def pairs_of(request: Request) -> list[tuple[str, str]]:
     """The parameters of a request: of the query, or of the form that was posted. Raises Unreadable."""
     if request.method != "POST":
         return parsed(request.scope["query_string"])
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+    if not forms.is_form(request.headers.get("content-type", "")):
         raise Unreadable("malformed", 415)
     return parsed(await body_of(request))
 
@@ -43,24 +43,19 @@ def parsed(text: bytes) -> list[tuple[str, str]]:
     if len(text) > BYTES_MAX:
         raise Unreadable("large", 413)
     try:
-        return parse_qsl(
-            text.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=FIELDS_MAX
-        )
+        return forms.pairs_of(text, fields_max=FIELDS_MAX)
     except ValueError:
         raise Unreadable("malformed", 400) from None
 
 
 async def body_of(request: Request) -> bytes:
     """A body; raises Unreadable where it is too large, too slow, or breaks off."""
-    body = bytearray()
     try:
         async with asyncio.timeout(SECONDS_MAX):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > BYTES_MAX:
-                    raise Unreadable("large", 413)
+            return await forms.body_of(request, BYTES_MAX)
+    except forms.TooLarge:
+        raise Unreadable("large", 413) from None
     except TimeoutError:
         raise Unreadable("malformed", 408) from None
     except ClientDisconnect:
         raise Unreadable("malformed", 400) from None
-    return bytes(body)

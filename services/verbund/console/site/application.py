@@ -12,6 +12,7 @@ from verbund.console.site.peers import Asking
 from verbund.console.site.refusal import refusal_page
 from verbund.console.site.visit import Visit, visit_of
 from verbund.sdk.refusals import Refused
+from verbund.serving import forms
 from verbund.serving.authentication import BEARER
 from verbund.serving.call import Call
 from verbund.serving.guarded import Handler
@@ -88,9 +89,7 @@ class Site:
 
 async def body_of(request: Request) -> bytes:
     """A form's body; raises Exhausted where it is larger than our forms are."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > decisions.FORM_BYTES_MAX:
-            raise Exhausted(limit="form bytes")
-    return bytes(body)
+    try:
+        return await forms.body_of(request, decisions.FORM_BYTES_MAX)
+    except forms.TooLarge:
+        raise Exhausted(limit="form bytes") from None

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import parse_qsl
 
 import grpc
 from starlette.datastructures import Headers
@@ -14,15 +13,15 @@ from verbund.console.site.deliveries import REASONS, Typed, delivery_page, name_
 from verbund.console.site.desk import Desk
 from verbund.console.site.mail import address_of
 from verbund.console.site.peers import Asking
-from verbund.console.site.refusal import RETRY_SECONDS, code_of, ended_page
+from verbund.console.site.refusal import KINDS, RETRY_SECONDS, WAIT, code_of, ended_page
 from verbund.console.site.visit import HEADERS, Visit
 from verbund.exchange.v1 import delivery_service_pb2 as pb
 from verbund.exchange.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from verbund.sdk.refusals import Refused
+from verbund.serving import forms
 from verbund.serving.refusals import Forbidden, Invalid, Unauthenticated
 from verbund.serving.status import http_status_of
 
-FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_BYTES_MAX = 64 * 1024
 FIELDS_MAX = 10
 EXPLANATION_CHARACTERS_MAX = 2000
@@ -48,13 +47,12 @@ def decide(desk: Desk, visit: Visit, path: str, form: Mapping[str, str]) -> Resp
     try:
         return tried(desk, visit, path, action, typed) or RedirectResponse(address_of(name), SEE_OTHER, HEADERS)
     except (Unauthenticated, Refused) as refusal:
-        code = code_of(refusal)
-        if code != grpc.StatusCode.UNAUTHENTICATED and EXPLAINED.get(code) != "wrong_away":
-            raise
-        here = replace(visit, here=address_of(name))
+        here, code = replace(visit, here=address_of(name)), code_of(refusal)
         form_again = {"decisions": DECISIONS_PATH + path, "action": action, "typed": typed, "reasons": REASONS}
         if code == grpc.StatusCode.UNAUTHENTICATED:
             return ended_page(here, refusal, "again.html", why="ended", **form_again)
+        if KINDS.get(code) not in WAIT:
+            raise
         status, headers = http_status_of(code.value[0]), {"Retry-After": str(RETRY_SECONDS)}
         return here.page("again.html", status=status, headers=headers, why="away", **form_again)
 
@@ -128,12 +126,10 @@ def typed_of(form: Mapping[str, str]) -> Typed:
 
 def form_of(headers: Headers, body: bytes) -> Mapping[str, str]:
     """The fields of a form, each once; raises Invalid."""
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
-        raise Invalid("body", f"must be {FORM_TYPE}")
+    if not forms.is_form(headers.get("content-type", "")):
+        raise Invalid("body", f"must be {forms.FORM_TYPE}")
     try:
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=FIELDS_MAX
-        )
+        pairs = forms.pairs_of(body, fields_max=FIELDS_MAX)
     except ValueError:
         raise Invalid("body", "is not a form") from None
     form = dict(pairs)

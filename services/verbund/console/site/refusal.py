@@ -26,6 +26,7 @@ KINDS = {
     grpc.StatusCode.UNAVAILABLE: "away",
     grpc.StatusCode.DEADLINE_EXCEEDED: "away",
 }
+WAIT = ("away", "busy")  # the kinds that pass by themselves
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -38,7 +39,7 @@ def refusal_page(visit: Visit, refusal: Refusal | Refused, titles: Titles) -> Re
     # A service's own fault is ours, not the browser's: its text was written for programs.
     headers = {}
     seconds = retry_seconds_of(refusal) if isinstance(refusal, Refusal) else None
-    if kind in ("away", "busy"):
+    if kind in WAIT:
         headers["Retry-After"] = str(seconds or RETRY_SECONDS)
     return visit.page(
         "refusal.html",

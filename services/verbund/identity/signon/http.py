@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
-from urllib.parse import parse_qsl
 
 import orjson
 import structlog
@@ -25,6 +24,7 @@ from verbund.identity.signon.userinfo import Userinfo
 from verbund.identity.threads import run_in
 from verbund.openid.pages import HEADERS, closed_off
 from verbund.openid.requests import Pairs, source_of
+from verbund.serving import forms
 from verbund.serving.refusals import Refusal
 from verbund.style.sheets import SIGN_ON
 
@@ -32,7 +32,6 @@ CHOOSE_PATH, CONSENT_PATH = "/oauth2/organisation", "/oauth2/consent"
 # __Host-: the browser takes them over TLS only, and gives them back to this host only (RFC 6265bis).
 KEY_LENGTH = 43
 REMEMBERED_SECONDS = 180 * 24 * 3600
-FORM_TYPE = "application/x-www-form-urlencoded"
 BYTES_MAX, FIELDS_MAX = 16 * 1024, 48
 SEE_OTHER = 303
 # A form's answer must say where it came from: no-referrer would make that "null".
@@ -225,17 +224,14 @@ async def pairs_of(request: Request) -> Pairs:
     """The parameters of a request: of the query, or of the form that was posted. Raises Unanswerable."""
     if request.method != "POST":
         return parsed(request.scope["query_string"])
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+    if not forms.is_form(request.headers.get("content-type", "")):
         raise Unanswerable("malformed", status=415)
-    body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BYTES_MAX:
-                raise Unanswerable("malformed", status=413)
+        return parsed(await forms.body_of(request, BYTES_MAX))
+    except forms.TooLarge:
+        raise Unanswerable("malformed", status=413) from None
     except ClientDisconnect:
         raise Unanswerable("malformed") from None
-    return parsed(bytes(body))
 
 
 def parsed(text: bytes) -> Pairs:
@@ -243,9 +239,7 @@ def parsed(text: bytes) -> Pairs:
     if len(text) > BYTES_MAX:
         raise Unanswerable("malformed", status=413)
     try:
-        return parse_qsl(
-            text.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=FIELDS_MAX
-        )
+        return forms.pairs_of(text, fields_max=FIELDS_MAX)
     except ValueError:
         raise Unanswerable("malformed") from None
 
